@@ -1,0 +1,33 @@
+# The two commands are `make validate` and `make test`; both set up what they need by themselves.
+
+bin := .venv/bin
+
+.PHONY: validate test docs setup lock clean
+
+validate: setup
+	$(bin)/testbed validate --quick --registered
+
+test: setup
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/pytest -q
+
+# Writes docs/claims.md anew; `make docs RUN=results/validation/...` takes the verdicts of that run.
+docs: setup
+	$(bin)/python -m testbed.claims_page $(RUN)
+
+setup:
+	@sh ./setup.sh
+
+# Rewrites requirements.lock; `make lock UPGRADE=--upgrade` also takes newer versions.
+lock: setup
+	$(bin)/python -m pip install --quiet uv
+	$(bin)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+		--quiet $(UPGRADE) --output-file requirements.lock
+
+# Everything that was made, but no results.
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	find agents testbed topologies tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,150 @@
+"""Push-pull gossip: in each of its rounds a node calls a random other, and both tell the other.
+
+Model: Karp, Schindelhauer, Shenker and Voecking, Randomized rumor spreading (FOCS 2000), without
+its counters: log_3 n + O(ln ln n) rounds. The call carries a digest and a fresh multicast, more of
+them follow as datagrams of their own; the partner answers with what the digest lacks. Everybody
+calls in every round for ever: idle, a group of N sends N calls a round. A push needs one datagram
+to arrive, a pull two.
+
+A multicast is pushed while it is fresh, by the same rules as for push, and fetched ever after.
+Left out: the median-counter rule by which Karp et al. stop with O(n ln ln n) transmissions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from struct import Struct
+
+from agents import targets
+from agents.api import Actions, Deliver, Message, MessageId, NodeId, Note, Protocol, Send, View
+from agents.options import option
+from agents.retention import KINDS, MAX_AGE, Hold, Retention, RumourOptions
+from agents.stores import UNNAMED, Store
+from agents.wire import MAX_BODY
+
+HEAD = Struct(">HH")  # bytes of the digest that follows, rounds that the multicast is old
+DIGEST_BYTES = 156  # 13 origins; leaves 1,200 bytes to the payload
+MAX_PAYLOAD = MAX_BODY - HEAD.size - DIGEST_BYTES
+
+
+@dataclass(frozen=True)
+class PushPullOptions(RumourOptions):
+    """The options of push, with one partner a round."""
+
+    fan_out: int = option(1, unit="targets", low=1, help="partners called in a round")
+    replacement: bool = option(False, help="whether one round may call the same partner twice")
+    retention: str = option("forever", choices=KINDS, help="when a node stops pushing a multicast")
+
+
+class PushPullCall(Message):
+    """Names the multicast that it brings, or none; the body is head, digest, payload."""
+
+    __slots__ = ()
+    TYPE = 0x14
+
+
+class PushPullItem(Message):
+    """A multicast, pushed beside a call or fetched by one; the body is head and payload."""
+
+    __slots__ = ()
+    TYPE = 0x15
+
+
+class PushPull(Protocol):
+    """Exchanges multicasts with partners that are uniform over the other nodes."""
+
+    Options = PushPullOptions
+    MESSAGES = (PushPullCall, PushPullItem)
+
+    def __init__(self, view: View, options: PushPullOptions, rng: Random) -> None:
+        super().__init__(view, options, rng)
+        self.retention = Retention.of(options, view.nodes)
+        self.store = Store()
+        self.fresh: dict[MessageId, Hold] = {}
+        self.created = 0
+        self.round = 0
+
+    @classmethod
+    def check(cls, options: PushPullOptions, nodes: int) -> None:
+        options.check(nodes)
+
+    def draw(self) -> list[NodeId]:
+        """The partners of one round."""
+        view, options = self.view, self.options
+        me = range(view.me, view.me + 1)
+        return targets.pick_many(self.rng, view.everyone, me, options.fan_out, options.replacement)
+
+    def multicast(self, payload: bytes, now: float) -> Actions:
+        self.created += 1
+        return self.hold(MessageId(self.view.me, self.created), payload, now)
+
+    def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
+        if len(payload) > MAX_PAYLOAD:
+            raise ValueError(f"payload of {len(payload)} bytes; choose at most {MAX_PAYLOAD}")
+        self.store.add(id, 0, payload)
+        self.fresh[id] = self.retention.hold()
+        return [Deliver(id)]
+
+    def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
+        body = message.body
+        if len(body) < HEAD.size:
+            return [Note("short_body", len(body))]
+        length, age = HEAD.unpack_from(body)
+        digest, payload = body[HEAD.size : HEAD.size + length], body[HEAD.size + length :]
+        done: list[Deliver | Send | Note] = []
+        if isinstance(message, PushPullCall):
+            try:
+                missing = self.store.missing(digest, now)
+            except ValueError:
+                return [Note("bad_digest", len(digest))]
+            done += [Send(sender, self._item(id)) for id in missing]
+        if message.sequence != UNNAMED:
+            done += self._hear(message, age, payload, now)
+        return done
+
+    def on_round(self, k: int, now: float) -> Actions:
+        self.round = k
+        for hold in self.fresh.values():
+            hold.begin_round()
+        fresh = list(self.fresh)
+        digest = self.store.digest(self.rng, DIGEST_BYTES)
+        sends: list[Send] = []
+        for target in self.draw():
+            sends.append(Send(target, self._call(fresh[0] if fresh else None, digest)))
+            sends += [Send(target, self._item(id)) for id in fresh[1:]]
+            fresh = [id for id in fresh if self.fresh[id].sent(self.rng)]
+        self.fresh = {id: hold for id, hold in self.fresh.items() if hold.active}
+        return sends
+
+    def _hear(self, message: Message, age: int, payload: bytes, now: float) -> list[Deliver]:
+        """Takes a multicast: a new one is delivered and kept, another copy can only age it."""
+        id = message.id
+        if self.store.add(id, message.hop + 1, payload, now):
+            self._keep_fresh(id, self.retention.hold(age))
+            return [Deliver(id)]
+        hold = self.fresh.get(id)
+        if hold is not None:
+            hold.heard(age)
+            self._keep_fresh(id, hold)
+        return []
+
+    def _keep_fresh(self, id: MessageId, hold: Hold) -> None:
+        if hold.active:
+            self.fresh[id] = hold
+        else:
+            self.fresh.pop(id, None)
+
+    def _call(self, id: MessageId | None, digest: bytes) -> PushPullCall:
+        if id is None:
+            head = HEAD.pack(len(digest), 0)
+            return PushPullCall(self.view.me, UNNAMED, 0, self.round, head + digest)
+        item = self.store.items[id]
+        body = HEAD.pack(len(digest), self.fresh[id].age) + digest + item.payload
+        return PushPullCall(id.origin, id.sequence, item.hop, self.round, body)
+
+    def _item(self, id: MessageId) -> PushPullItem:
+        item = self.store.items[id]
+        hold = self.fresh.get(id)
+        body = HEAD.pack(0, hold.age if hold else MAX_AGE) + item.payload
+        return PushPullItem(id.origin, id.sequence, item.hop, self.round, body)

@@ -1,0 +1,291 @@
+"""One run at one node: a protocol object, its rounds, its timers and what it did.
+
+This is the half of the UDP driver that keeps the promises of `agents.api`; the other half
+(`agents.runner`) owns the sockets and the clock, and is handed in as an `Outlet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from math import inf
+from typing import Any, NamedTuple, Protocol
+
+from agents.api import (
+    Action,
+    Actions,
+    Broadcast,
+    CancelTimer,
+    Deliver,
+    Lost,
+    MessageId,
+    Note,
+    Radio,
+    Send,
+    SetTimer,
+    View,
+)
+from agents.options import OptionError, make
+from agents.registry import Plugin
+from agents.seeds import derive
+from agents.timing import Timing
+from agents.trace import Event, Trace
+from agents.wire import Dialect, Packet, Reason, encode
+
+# Looking a member up in its enumeration is slow in Python 3.11, and these are looked up often.
+TICK, SEND, RECEIVE = Event.tick, Event.send, Event.receive
+DUPLICATE, DELIVER, DROP = Event.duplicate, Event.deliver, Event.drop
+
+# Wake-ups by number are the driver's own; the protocol's timers have names.
+ROUND, OPENING = 0, 1
+
+EVERYBODYS = MessageId(0, 0)
+"""The multicast that all nodes hold at the start of a run with sources "all"."""
+
+_serials = count()
+
+
+class ProtocolError(Exception):
+    """A protocol asked for something that cannot be done."""
+
+
+class Outlet(Protocol):
+    """What a run needs from its surroundings."""
+
+    trace: Trace
+
+    def send(self, node: int, datagram: bytes) -> int:
+        """Sends a datagram; returns 0 or the errno."""
+
+    def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
+        """Asks for `run.fire(serial, name, ...)` at a time."""
+
+    def report(self, message: dict[str, Any]) -> None:
+        """Tells the harness."""
+
+
+class RunSpec(NamedTuple):
+    """What the harness says of a run; `at_ns` is monotonic.
+
+    Each of `sources` multicasts a payload at the start; with "all" every node holds one multicast.
+    """
+
+    run: int
+    seed: int
+    protocol: str
+    at_ns: int
+    options: Mapping[str, Any]
+    timing: str = "free"
+    round_s: float = 0.2
+    sources: list[int] | str = "all"
+    payload_bytes: int = 64
+
+    @classmethod
+    def of(cls, command: Mapping[str, Any]) -> RunSpec:
+        """Picks the fields out of a command. Raises `OptionError` when one is missing."""
+        try:
+            return cls(**{name: command[name] for name in cls._fields if name in command})
+        except TypeError as error:
+            raise OptionError(f"start: {error}; give {', '.join(cls._fields)}") from None
+
+
+class Run:
+    """Drives one protocol object. Times are monotonic nanoseconds."""
+
+    def __init__(self, spec: RunSpec, plugin: Plugin, view: View, outlet: Outlet) -> None:
+        options = make(plugin.protocol.Options, spec.options)
+        plugin.protocol.check(options, view.nodes)
+        me = view.me
+        self.spec = spec
+        self.id = spec.run
+        self.me = me
+        self.nodes = view.nodes
+        self.dialect = Dialect(plugin.number, plugin.messages)
+        self.protocol = plugin.protocol(view, options, derive(spec.seed, me, "targets"))
+        self.timing = Timing(spec.timing, spec.round_s, derive(spec.seed, me, "phase"))
+        self.outlet = outlet
+        self.trace = outlet.trace
+        self.opening: Actions = ()
+        """What the protocol wants done at the start, where that includes a send."""
+        self.listening = True
+        self.over = False
+        self.infected = False
+        self.delivered: set[MessageId] = set()
+        self.waiting: dict[str | int, int] = {}
+        """The serial of the latest wake-up asked for, by name or number."""
+
+    def open(self, now_ns: int) -> None:
+        """Makes the calls that belong to the start of the run, before it or, at worst, late.
+
+        They get the time of the start. What they want done is done at once unless it includes a
+        send: a thousand nodes that all wake at the start would delay each other's first rounds.
+        """
+        at_ns = max(now_ns, self.spec.at_ns)
+        self.trace.write(Event.start, self.id, at_ns, value=at_ns - self.spec.at_ns)
+        self._schedule_tick()
+        self._call(at_ns, None, self._open, self._seconds(at_ns))
+        if self.opening:
+            self._wake(OPENING, self.spec.at_ns)
+
+    def fire(self, serial: int, name: str | int, due_ns: int, now_ns: int) -> None:
+        """A wake-up is due; one that was replaced or cancelled is passed over."""
+        if self.waiting.get(name) != serial:
+            return
+        del self.waiting[name]
+        if isinstance(name, str):
+            self._call(now_ns, None, self.protocol.on_timer, name, self._seconds(now_ns))
+        elif name == ROUND:
+            self._tick(due_ns, now_ns)
+        else:
+            self._call(now_ns, None, lambda: self.opening)
+
+    def take(self, packet: Packet, size: int, lag_ns: int, now_ns: int) -> None:
+        """A message of this run arrived."""
+        message = packet.message
+        if not self.listening:
+            self.trace.write(
+                DROP,
+                self.id,
+                now_ns,
+                peer=packet.sender,
+                bytes=size,
+                type=message.TYPE,
+                reason=Reason.radio_off,
+            )
+            return
+        again = message.id in self.delivered
+        self.trace.write(
+            DUPLICATE if again else RECEIVE,
+            self.id,
+            now_ns,
+            value=lag_ns,
+            sequence=message.sequence,
+            peer=packet.sender,
+            origin=message.origin,
+            round=message.round,
+            hop=message.hop,
+            bytes=size,
+            type=message.TYPE,
+        )
+        now = self._seconds(now_ns)
+        self._call(now_ns, packet, self.protocol.on_message, message, packet.sender, now)
+
+    def stop(self, now_ns: int) -> None:
+        """Ends the run at this node."""
+        self.over = True
+        self.waiting.clear()
+        self.trace.write(Event.stop, self.id, now_ns, round=self.timing.k)
+
+    def _open(self, now: float) -> Actions:
+        actions = [*self.protocol.on_start(now)]
+        payload = bytes(self.spec.payload_bytes)
+        if self.spec.sources == "all":
+            actions += self.protocol.hold(EVERYBODYS, payload, now)
+        elif self.me in self.spec.sources:
+            actions += self.protocol.multicast(payload, now)
+        if any(isinstance(action, Send | Broadcast) for action in actions):
+            self.opening = actions
+            return ()
+        return actions
+
+    def _tick(self, due_ns: int, now_ns: int) -> None:
+        k = self.timing.begin()
+        self.trace.write(TICK, self.id, now_ns, value=now_ns - due_ns, round=k)
+        self._schedule_tick()
+        now = self._seconds(now_ns)
+        self._call(now_ns, None, self.protocol.on_round, k, now)
+
+    def _call(
+        self, now_ns: int, cause: Packet | None, method: Callable[..., Actions], *args: Any
+    ) -> None:
+        """Calls the protocol and does what it asks; an exception ends the run at this node only."""
+        try:
+            for action in method(*args):
+                self._do(action, now_ns, cause)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.trace.write(Event.error, self.id, now_ns, round=self.timing.k)
+            self.outlet.report({"is": "error", "node": self.me, "run": self.id, "text": reason})
+            self.stop(now_ns)
+
+    def _do(self, action: Action, now_ns: int, cause: Packet | None) -> None:
+        if isinstance(action, Send):
+            self._send(action, now_ns)
+        elif isinstance(action, Deliver):
+            self._deliver(action.id, now_ns, cause)
+        elif isinstance(action, SetTimer):
+            self._wake(action.name, self.spec.at_ns + round(action.at * 1e9))
+        elif isinstance(action, CancelTimer):
+            self.waiting.pop(action.name, None)
+        elif isinstance(action, Note):
+            self.trace.note(self.id, now_ns, action.kind, action.value)
+        elif isinstance(action, Lost):
+            origin, sequence = action.id
+            k = self.timing.k
+            self.trace.write(Event.lost, self.id, now_ns, origin=origin, sequence=sequence, round=k)
+        elif isinstance(action, Radio):
+            self.listening = action.on
+        else:
+            raise ProtocolError(f"{type(action).__name__} is not served by the UDP driver")
+
+    def _send(self, action: Send, now_ns: int) -> None:
+        to, message = action.to, action.message
+        if not isinstance(to, int) or not 0 <= to < self.nodes:
+            raise ProtocolError(f"Send to {to!r}; the UDP driver sends to 0..{self.nodes - 1}")
+        if self.dialect.messages.get(message.TYPE) is not type(message):
+            raise ProtocolError(f"{type(message).__name__} is not listed in MESSAGES")
+        datagram = encode(
+            message,
+            run=self.id,
+            protocol=self.dialect.protocol,
+            sender=self.me,
+            sent_ns=now_ns,
+        )
+        errno = self.outlet.send(to, datagram)
+        self.trace.write(
+            DROP if errno else SEND,
+            self.id,
+            now_ns,
+            value=errno,
+            sequence=message.sequence,
+            peer=to,
+            origin=message.origin,
+            round=message.round,
+            hop=message.hop,
+            bytes=len(datagram),
+            type=message.TYPE,
+            reason=Reason.send_error if errno else 0,
+        )
+
+    def _deliver(self, id: MessageId, now_ns: int, cause: Packet | None) -> None:
+        if id in self.delivered:
+            raise ProtocolError(f"{id} is delivered twice")
+        self.delivered.add(id)
+        came = cause if cause is not None and cause.message.id == id else None
+        self.trace.write(
+            DELIVER,
+            self.id,
+            now_ns,
+            sequence=id.sequence,
+            origin=id.origin,
+            parent=came.sender if came else -1,
+            round=self.timing.k,
+            hop=came.message.hop + 1 if came else 0,
+        )
+        if not self.infected:
+            self.infected = True
+            if self.timing.infect(self._seconds(now_ns)):
+                self._schedule_tick()
+            self.outlet.report({"is": "infected", "node": self.me, "run": self.id, "at_ns": now_ns})
+
+    def _schedule_tick(self) -> None:
+        if self.timing.due < inf:
+            self._wake(ROUND, self.spec.at_ns + round(self.timing.due * 1e9))
+
+    def _wake(self, name: str | int, due_ns: int) -> None:
+        serial = next(_serials)
+        self.waiting[name] = serial
+        self.outlet.wake(due_ns, serial, self, name)
+
+    def _seconds(self, now_ns: int) -> float:
+        return (now_ns - self.spec.at_ns) / 1e9

@@ -1,0 +1,1 @@
+"""The harness: builds networks, runs agents on them, counts, and judges."""

@@ -1,0 +1,107 @@
+"""The claims that are judged, one a file: a prediction before it is a plot.
+
+A claim file has `CLAIM`, a `testbed.claim.Claim` with all that is registered before the first run;
+`predict(conditions)`, what theory expects of each part; and what returns findings: `judge(tables,
+stand_in)` on runs, or `model(engines)` on samples of the simulators' engines, or both. `judge`
+below makes verdicts of the findings of several claims.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from testbed import verdict
+from testbed.claim import Claim
+from testbed.engines import Engines
+from testbed.errors import UsageError, near
+from testbed.progress import Progress
+from testbed.tables import RunTables
+
+MODEL_S = 1.5
+"""Roughly how long the engines take for a claim, for the progress bar: 20 s for all of them."""
+
+
+def names() -> list[str]:
+    """File names, in the order of the claims' numbers."""
+    return sorted(_modules(), key=lambda name: (len(_id(name)), _id(name)))
+
+
+def load(name: str) -> ModuleType:
+    """The claim of that file name or number (`C1`, `c1`); raises `UsageError`."""
+    found = {n: n for n in _modules()} | {_id(n).lower(): n for n in _modules()}
+    if name.lower() not in found:
+        raise UsageError(f"unknown claim {name!r}; {near(name, [*map(_id, names()), *names()])}")
+    return _module(found[name.lower()])
+
+
+def registered() -> dict[str, int]:
+    """Tests of every claim, checks left out: what Holm's procedure runs over."""
+    return {claim.id: claim.tests for claim in _all()}
+
+
+def modelled_s(chosen: Sequence[str], engines: Engines) -> float:
+    """Roughly how long the engines take for these claims."""
+    return MODEL_S * engines.factor * sum(hasattr(load(name), "model") for name in chosen)
+
+
+def families() -> dict[str, str]:
+    """The family that each claim shares its error rate with."""
+    return {claim.id: claim.family for claim in _all()}
+
+
+def judge(
+    chosen: Sequence[str],
+    tables: Sequence[RunTables],
+    stand_in: Mapping[str, str] | None = None,
+    engines: Engines | None = None,
+    progress: Progress | None = None,
+) -> list[verdict.Verdict]:
+    """The verdicts of the claims named (all of them when none is) on the runs given.
+
+    `stand_in` maps a protocol that a claim is about to the one that takes its place, so that a
+    protocol of one's own is held to the same claim. Without `engines` no samples are drawn.
+    """
+    findings: list[verdict.Finding] = []
+    for name in dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()):
+        module = load(name)
+        if hasattr(module, "judge"):
+            findings += module.judge(tables, stand_in or {})
+        if hasattr(module, "model"):
+            findings += _modelled(module, stand_in, engines, progress or Progress())
+    return verdict.settle(findings, registered(), families())
+
+
+def _modelled(
+    module: ModuleType,
+    stand_in: Mapping[str, str] | None,
+    engines: Engines | None,
+    progress: Progress,
+) -> list[verdict.Finding]:
+    claim: Claim = module.CLAIM
+    if engines is None:
+        return claim.skipped(because="it takes samples of the engines, see `testbed validate`")
+    if stand_in:
+        return claim.skipped(because=f"the engines do not know {', '.join(stand_in.values())}")
+    progress.note(f"{claim.id}, from the engines")
+    found: list[verdict.Finding] = module.model(engines)
+    progress.advance(MODEL_S * engines.factor)
+    return found
+
+
+def _all() -> list[Claim]:
+    return [load(name).CLAIM for name in names()]
+
+
+def _modules() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _id(name: str) -> str:
+    return str(_module(name).CLAIM.id)

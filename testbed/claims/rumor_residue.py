@@ -1,0 +1,120 @@
+"""C17: rumor mongering misses a fraction of the nodes that falls exponentially with its patience k.
+
+The differential equations give s = e^(-(k+1)(1-s)) for push with feedback and coin. They have no
+cycles: in cycles several contacts reach a node at once, all of them useful, and less is missed. So
+the exponent holds and the fractions do not. That s = e^(-m) for traffic m holds for any push
+without a connection limit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from testbed import rules, stats
+from testbed.claim import Claim, Part
+from testbed.engines import Engines, conditions
+from testbed.simulator.rounds.rumor import RumorOutcome
+from testbed.stats import Estimate, Interval
+from testbed.theory.demers_1987 import SITES, rows
+from testbed.theory.rumor import feedback_coin_residue
+from testbed.verdict import REFUTED, Finding
+
+FORM, CONSTANT, TRAFFIC, TABLE = "form", "constant", "traffic", "published"
+PATIENCE = (1, 2, 3)
+RUNS = 400
+
+CLAIM = Claim(
+    id="C17",
+    title="rumor mongering misses a fraction e^(-(k+1)(1-s))",
+    statement=(
+        "A rumour whose spreaders lose interest after about k unnecessary contacts misses a "
+        "fraction s of the nodes with s = e^(-(k+1)(1-s)); at a traffic of m updates a node s = "
+        "e^(-m) whatever the rule."
+    ),
+    source="Demers et al., PODC 1987, section 1.4; CLAIMS C17",
+    assumptions=(
+        "push, feedback, coin; uniform partners, no connection limit, no loss; 1000 sites",
+        "cycles with a barrier: a contact is useful if its receiver was susceptible at their start",
+        "published: push, feedback, counter, table 1",
+    ),
+    parts={
+        FORM: Part(
+            margin=Interval(0.9, 1.1),
+            reason="of the exponent (k+1)(1-s); one step of k changes it by 25% and more",
+        ),
+        CONSTANT: Part(
+            margin=Interval(0.9, 1.1),
+            reason="of the equations' 0.203, 0.060 and 0.020; cycles give 0.176, 0.049 and 0.016",
+            expected=REFUTED,
+        ),
+        TRAFFIC: Part(
+            margin=Interval(0.97, 1.03),
+            reason="of m in -ln s; a connection limit would give 1.58",
+        ),
+        TABLE: Part(
+            margin=Interval(0.9, 1.1),
+            reason="of the published residues, which have two digits and no error bars",
+        ),
+    },
+    refuted_if="the interval of the ratio, geometric mean over k, lies outside its margin",
+    evidence=("simulated",),
+    estimator="mean residue, and its logarithm, over runs; ratios by the delta method",
+    expect=(
+        "equations: 0.2032, 0.0595, 0.0198, 0.0070, 0.0025 for k = 1..5, feedback and coin",
+        "blind and coin: e^(-k(1-s)); counter, in cycles: 0.175, 0.037, 0.011 (table 1)",
+        "any push without a limit, any k: s = e^(-m)",
+    ),
+    family="rumor mongering",
+)
+
+
+def predict(conditions: Mapping[str, Any]) -> dict[str, float]:
+    """All as ratios to their formulas."""
+    return {FORM: 1.0, CONSTANT: 1.0, TRAFFIC: 1.0, TABLE: 1.0}
+
+
+def model(engines: Engines) -> list[Finding]:
+    coin = {k: engines.rumor(RUNS, nodes=SITES, k=k, coin=True) for k in PATIENCE}
+    counter = {k: engines.rumor(RUNS, nodes=SITES, k=k) for k in PATIENCE}
+    published = {row.k: row.residue for row in rows(1)}
+    residue = {k: stats.mean(outcome.residue) for k, outcome in coin.items()}
+    limit = {k: feedback_coin_residue(k) for k in PATIENCE}
+    exponent = [_exponent(residue[k], k) for k in PATIENCE]
+    tables = [stats.mean(counter[k].residue).scaled(1 / published[k]) for k in PATIENCE]
+    measured = {
+        FORM: (exponent, "-ln s over (k+1)(1-s)", "coin"),
+        CONSTANT: ([residue[k].scaled(1 / limit[k]) for k in PATIENCE], "s over the root", "coin"),
+        TRAFFIC: ([_traffic(coin[k]) for k in PATIENCE], "-ln s over m", "coin"),
+        TABLE: (tables, "s over table 1", "counter"),
+    }
+    words = ", ".join(f"k={k}: {s.value:.4f}, not {limit[k]:.4f}" for k, s in residue.items())
+    return [
+        CLAIM.modelled(
+            part,
+            conditions("rumor", retention=retention, k=list(PATIENCE), sizes=[SITES]),
+            rules.pooled_ratio(ratios),
+            predicted=1.0,
+            unit=unit,
+            runs=engines.runs(RUNS) * len(PATIENCE),
+            refutation=f"in cycles the residue is another: {words}" if part == CONSTANT else "",
+        )
+        for part, (ratios, unit, retention) in measured.items()
+    ]
+
+
+def _exponent(residue: Estimate, k: int) -> Estimate:
+    """-ln s / ((k+1)(1-s)), by the delta method in ln s alone: 1-s is near 1."""
+    value = -math.log(residue.value) / ((k + 1) * (1 - residue.value))
+    slope = (1 / residue.value + math.log(residue.value) / (1 - residue.value)) / (
+        (k + 1) * (1 - residue.value)
+    )
+    return Estimate(value, abs(slope) * residue.se, residue.df)
+
+
+def _traffic(outcome: RumorOutcome) -> Estimate:
+    """-ln of the mean residue over the mean traffic."""
+    residue, traffic = stats.mean(outcome.residue), stats.mean(outcome.traffic)
+    exponent = Estimate(-math.log(residue.value), residue.se / residue.value, residue.df)
+    return stats.ratio(exponent, traffic)

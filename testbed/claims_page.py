@@ -1,0 +1,142 @@
+"""Writes docs/claims.md: what each claim file registers, and the verdicts of a validation.
+
+    python -m testbed.claims_page [RUN]
+
+RUN is the directory of a validation; without one the verdicts that the page has are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from testbed import claims
+from testbed.claim import Claim
+from testbed.stats import Interval
+
+PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
+
+HEAD = """# Claims
+
+Written by `make docs` from the files in `testbed/claims/`: what was registered before the first
+run. The last section has the verdicts of a validation.
+
+A part is a *form* (order of growth), a *constant*, or another statement that can fail by itself; it
+holds between the bounds of its margin. Where a constant is expected to be refuted, the form may
+hold nevertheless. The claims of a family share one error rate of 5%. Verdicts: supported; verified
+(model) where all the evidence is simulated or computed; refuted; inconclusive; not run.
+"""
+VERDICTS = "\n## Verdicts\n"
+WIDTH = 110
+
+
+def registered() -> str:
+    """The page up to the verdicts."""
+    found: list[Claim] = [claims.load(name).CLAIM for name in claims.names()]
+    lines = [HEAD, "| claim | family | evidence |", "|---|---|---|"]
+    lines += [f"| {c.id}: {_cell(c.title)} | {c.family} | {', '.join(c.evidence)} |" for c in found]
+    return "\n".join([*lines, "", *map(_section, found)])
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]], run: str) -> str:
+    """The last section: a line for each part and set of conditions."""
+    lines = [
+        VERDICTS,
+        f"Of the validation {run}. Intervals are at the level that the family leaves.\n",
+        "| claim | part | conditions | predicted | measured | runs | verdict |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = (
+            row["claim"],
+            row["part"],
+            _conditions(row["conditions"]),
+            _number(row["predicted"]),
+            _measured(row),
+            str(row["runs"] or ""),
+            row["verdict"],
+        )
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def kept(page: str) -> str:
+    """The verdicts that a page already has."""
+    return VERDICTS + page.partition(VERDICTS)[2] if VERDICTS in page else ""
+
+
+def _section(claim: Claim) -> str:
+    parts = [
+        "| part | holds within | because | expected |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {_bounds(part.margin)} | {_cell(part.reason)} | "
+            f"{'a check of the testbed' if part.check else part.expected} |"
+            for name, part in claim.parts.items()
+        ),
+    ]
+    return "\n".join(
+        [
+            f"## {claim.id}: {claim.title}\n",
+            textwrap.fill(claim.statement, WIDTH) + "\n",
+            _item("Source", claim.source),
+            *(_item("Assumes", text) for text in claim.assumptions),
+            *(_item("Expected", text) for text in claim.expect),
+            _item("Estimator", claim.estimator),
+            _item("Refuted if", claim.refuted_if),
+            "",
+            *parts,
+            "",
+        ]
+    )
+
+
+def _item(name: str, text: str) -> str:
+    return textwrap.fill(f"- *{name}:* {text}.", WIDTH, subsequent_indent="  ")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _bounds(margin: Interval) -> str:
+    if math.isinf(margin.low):
+        return f"at most {margin.high:.4g}"
+    if math.isinf(margin.high):
+        return f"at least {margin.low:.4g}"
+    return f"{margin.low:.4g} .. {margin.high:.4g}"
+
+
+def _conditions(stated: Mapping[str, Any]) -> str:
+    shown = ("protocol", "timing", "fan_out", "retention", "loss_ratio", "legs", "sizes")
+    return ", ".join(f"{key} {stated[key]}" for key in shown if stated.get(key) not in (None, 0.0))
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    if row["measured"] is None:
+        return ""
+    return f"{_number(row['measured'])} [{_number(row['low'])}, {_number(row['high'])}]"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the page; `arguments` is at most one run directory."""
+    tail = kept(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else ""
+    if arguments:
+        run = Path(arguments[0])
+        document = json.loads((run / "verdicts.json").read_text(encoding="utf-8"))
+        tail = verdicts(document["verdicts"], run.resolve().name)
+    PAGE.write_text(registered() + tail, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

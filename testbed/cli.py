@@ -1,0 +1,351 @@
+"""The command `testbed`: arguments and exit codes, nothing else.
+
+Exit codes: 0 done (of `validate`: all supported), 1 something failed, 2 a wrong argument, 3 a claim
+refuted, 4 a claim inconclusive (3 beats 4), 130 interrupted. With --json, standard output holds one
+JSON document and nothing else; messages and progress go to standard error.
+
+Each command imports what it needs when it is called, so that `testbed --help` costs no pandas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from testbed.errors import LabError, TestbedError, UsageError, near
+
+if TYPE_CHECKING:
+    from testbed.outcome import Outcome
+
+KINDS = ("protocols", "topologies", "experiments", "claims", "metrics", "plots")
+INTERRUPTED = 130
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that the run directory goes into.",
+)
+seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
+size_option = click.option("--quick/--full", default=True, help="Sizes and repeats. [quick]")
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
+)
+
+
+class Commands(click.Group):
+    """A group that answers a misspelt command with the near ones, on one line."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise UsageError(f"unknown command {args[0]}; {near(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gossip-testbed", prog_name="testbed")
+def cli() -> None:
+    """Judges the claims made for epidemic multicast on real networks of emulated routers."""
+
+
+@cli.command()
+@as_json
+def doctor(as_json: bool) -> int:
+    """Says what this machine can do, and the remedy for what it can't."""
+    from testbed import doctor as diagnosis
+
+    checks = diagnosis.examine()
+    if as_json:
+        _print_json(diagnosis.document(checks))
+    else:
+        diagnosis.show(checks)
+    return 0 if diagnosis.works(checks) else 1
+
+
+@cli.command("list")
+@click.argument("kind", metavar="|".join(KINDS))
+@as_json
+def list_(kind: str, as_json: bool) -> int:
+    """Lists what can be named: one line each, with options and their domains."""
+    from testbed import listing
+
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind {kind}; {near(kind, KINDS)}")
+    entries = listing.entries(kind)
+    if as_json:
+        _print_json({"schema": 1, "kind": kind, "entries": entries})
+    else:
+        listing.show(entries)
+    return 0
+
+
+@cli.command()
+@click.argument("experiment")
+@click.option("--protocol", "protocols", multiple=True, help="Name or ./file.py; repeatable.")
+@set_option
+@click.option("--repeats", type=int, help="Runs a cell; short for --set run.repeats=N.")
+@seed_option
+@size_option
+@results_option
+@as_json
+def run(
+    experiment: str,
+    protocols: tuple[str, ...],
+    settings: tuple[str, ...],
+    repeats: int | None,
+    seed: int | None,
+    quick: bool,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Runs EXPERIMENT, a shipped name or a TOML file, on emulated hosts."""
+    from testbed import experiment as experiments
+
+    loaded = experiments.load(
+        experiment,
+        variant="quick" if quick else "full",
+        settings=settings,
+        protocols=protocols,
+        repeats=repeats,
+    )
+    _check_results(results)
+
+    def emulate() -> int:
+        from testbed import emulation, progress
+
+        with progress.shown() as shown:
+            outcome = emulation.run(loaded, folder=results, progress=shown, seed=seed)
+        _present(outcome, as_json)
+        return 0
+
+    return _in_lab(emulate)
+
+
+@cli.command()
+@click.argument("experiment")
+@click.option("--protocol", "protocols", multiple=True, help="Name or ./file.py; repeatable.")
+@set_option
+@click.option("--repeats", type=int, help="Runs a cell; short for --set run.repeats=N.")
+@seed_option
+@size_option
+@click.option("--engine", default="event", show_default=True, help="What moves virtual time.")
+@results_option
+@as_json
+def simulate(
+    experiment: str,
+    protocols: tuple[str, ...],
+    settings: tuple[str, ...],
+    repeats: int | None,
+    seed: int | None,
+    quick: bool,
+    engine: str,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Simulates EXPERIMENT, a shipped name or a TOML file: the same agents without a network."""
+    from testbed import experiment as experiments
+    from testbed import progress, simulation
+
+    loaded = experiments.load(
+        experiment,
+        variant="quick" if quick else "full",
+        settings=settings,
+        protocols=protocols,
+        repeats=repeats,
+    )
+    _check_results(results)
+    with progress.shown() as shown:
+        outcome = simulation.run(loaded, folder=results, progress=shown, seed=seed, engine=engine)
+    _present(outcome, as_json)
+    return 0
+
+
+@cli.command()
+@click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
+@size_option
+@click.option("--registered", is_flag=True, help="Exit 0 when each verdict is the expected one.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Judges NEW, a name or ./file.py, where a claim is about OLD; repeatable.",
+)
+@set_option
+@seed_option
+@results_option
+@as_json
+def validate(
+    claims: tuple[str, ...],
+    quick: bool,
+    registered: bool,
+    protocols: tuple[str, ...],
+    settings: tuple[str, ...],
+    seed: int | None,
+    results: Path,
+    as_json: bool,
+) -> int:
+    """Judges claims, all by default, from emulated runs: a table with intervals, and plots."""
+    from testbed import listing
+
+    names = listing.check_claims(claims)
+    stand_ins = dict(_pair("--protocol", text) for text in protocols)
+    _check_results(results)
+
+    def judge() -> int:
+        from testbed import progress
+        from testbed import validate as validation
+
+        with progress.shown() as shown:
+            outcome = validation.validate(
+                names,
+                folder=results,
+                progress=shown,
+                variant="quick" if quick else "full",
+                settings=settings,
+                stand_ins=stand_ins,
+                seed=seed,
+            )
+        _present(outcome, as_json)
+        return exit_code(outcome.verdicts, registered=registered)
+
+    return _in_lab(judge)
+
+
+@cli.command()
+@click.argument("run")
+@click.argument("names", nargs=-1, metavar="[PLOT ...]")
+@results_option
+@as_json
+def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
+    """Draws the plots of RUN again (all that apply, or those named) from its tables.
+
+    RUN is a run directory, an experiment's name for its latest one, or `latest`.
+    """
+    from testbed import redraw
+    from testbed import results as directories
+
+    run_dir = directories.find(run, results)
+    files = {name: str(path) for name, path in redraw.redraw(run_dir, names).items()}
+    if as_json:
+        _print_json({"schema": 1, "run_dir": str(run_dir), "plots": files})
+    else:
+        click.echo("\n".join(files.values()))
+    return 0
+
+
+@cli.command()
+@click.argument("topology")
+@click.option("--nodes", type=int, help="Hosts of the network.")
+@set_option
+def shell(topology: str, nodes: int | None, settings: tuple[str, ...]) -> int:
+    """Opens Mininet's command line on TOPOLOGY."""
+    from testbed import shell as shells
+
+    return shells.main(topology, nodes=nodes, settings=settings)
+
+
+@cli.command(context_settings={"allow_interspersed_args": False})
+@click.option("--run", help="Which network, when several are up: its process or its experiment.")
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def attach(run: str | None, host: str, command: tuple[str, ...]) -> int:
+    """Runs COMMAND, by default a shell, on HOST of a network that is up elsewhere."""
+    from testbed import attach as attaching
+
+    status = attaching.main(host, command, run)
+    return status if status >= 0 else 128 - status  # as a shell words the end by a signal
+
+
+def exit_code(verdicts: Sequence[Any], *, registered: bool) -> int:
+    """0 all supported, 3 some refuted, 4 some inconclusive; 3 beats 4.
+
+    With `registered`, a verdict that is the one its claim expects counts as 0, and a definite one
+    that is not counts as 3. Supported by a model counts as supported. What is not run counts as
+    nothing, but where nothing was run at all, nothing was concluded.
+    """
+    judged = [row for row in verdicts if row.verdict != "not run"]
+    worst = 4 if verdicts and not judged else 0
+    for row in judged:
+        wanted = row.expected if registered else "supported"
+        if row.verdict == "inconclusive":
+            worst = worst or 4
+        elif row.verdict != wanted and (row.verdict, wanted) != ("verified (model)", "supported"):
+            worst = 3
+    return worst
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise UsageError(f"{option} {text}: write {option} OLD=NEW")
+    return left, right
+
+
+def _check_results(results: Path) -> None:
+    from testbed import results as directories
+
+    directories.check_writable(results)
+
+
+def _in_lab(work: Callable[[], int]) -> int:
+    """Does the work in a private world; its errors are worded there, where they happen."""
+    from testbed import lab
+
+    if problem := lab.problem():
+        raise LabError(problem)
+    return lab.run(lambda: _worded(work))
+
+
+def _present(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        _print_json(outcome.document())
+    else:
+        outcome.show()
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def _worded(work: Callable[[], Any]) -> int:
+    """Does the work; an error meant for the user becomes one line and an exit code."""
+    from agents.options import OptionError
+    from topologies.graph import GraphError
+
+    try:
+        return int(work() or 0)
+    except click.ClickException as error:
+        return _say(error.format_message(), error.exit_code)
+    except (UsageError, OptionError, GraphError) as error:
+        return _say(str(error), 2)
+    except TestbedError as error:
+        return _say(str(error), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted; runs that were whole are kept", INTERRUPTED)
+    except BrokenPipeError:  # `testbed list protocols | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _say(message: str, status: int) -> int:
+    click.echo(f"testbed: {' '.join(message.split())}", err=True)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    # nft, tc and brctl live where a plain user's PATH does not look.
+    os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    given = None if arguments is None else list(arguments)
+    return _worded(lambda: cli.main(given, prog_name="testbed", standalone_mode=False))

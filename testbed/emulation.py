@@ -1,0 +1,283 @@
+"""Runs an experiment on emulated hosts and writes its run directory.
+
+Cells that share a network share one session, so a grid of protocols and repeats pays for each
+network once. Two kinds of cells: a *dissemination* keeps a number of multicasts under way until
+each has reached every node or its horizon; a *saturated* cell lets every node spread several
+multicasts at once and reads the core router's counters once a period.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agents import registry
+from testbed import claims, collector, health, metadata, plots, results, summary
+from testbed.calibration import shortest_round_s
+from testbed.experiment import Cell, Experiment
+from testbed.health import Pressure
+from testbed.outcome import Outcome
+from testbed.progress import Progress
+from testbed.replicates import Replicate, concurrency, replicates
+from testbed.session import LEAD_S, Session
+from testbed.tables import RunTables
+from testbed.verdict import Verdict
+
+EXPECTED_ROUNDS = 7
+"""For the time left only: rounds that a dissemination takes."""
+
+
+def expected_s(cell: Cell) -> float:
+    """Roughly how long a cell takes, for the progress bar."""
+    run, round_s = cell.run, cell.run.round_s or 0.5
+    at_once = concurrency(cell, round_s)
+    if run.kind == "saturated":
+        return (run.rounds / at_once + run.warmup_rounds) * round_s
+    return run.repeats / min(at_once, run.repeats) * EXPECTED_ROUNDS * round_s
+
+
+class Emulation:
+    """Collects what the sessions of one experiment yield."""
+
+    def __init__(self, experiment: Experiment, seed: int, progress: Progress, nice: int) -> None:
+        self.experiment = experiment
+        self.seed = seed
+        self.progress = progress
+        self.nice = nice
+        self.replicates: list[Replicate] = []
+        self.batches: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
+        self.hosts: list[pd.DataFrame] = []
+        self.events: list[pd.DataFrame] = []
+        self.torn = 0
+        self.complaints: list[str] = []
+        self.facts: list[dict[str, Any]] = []
+        self._runs = itertools.count(1)
+
+    def run(self) -> None:
+        groups = itertools.groupby(
+            sorted(self.experiment.cells, key=lambda cell: (cell.nodes, _network(cell))),
+            key=lambda cell: (cell.nodes, _network(cell)),
+        )
+        for boot, (_, cells) in enumerate(groups):
+            self._boot(boot, list(cells))
+
+    def _boot(self, boot: int, cells: Sequence[Cell]) -> None:
+        graph = cells[0].graph()
+        protocols = sorted({cell.protocol_source for cell in cells})
+        # The lab's own memory: a write to disk costs an agent more than all else it does, and what
+        # a SIGKILL of the whole leaves would be half a run anyway.
+        with tempfile.TemporaryDirectory(prefix="trace-", dir="/run") as name:
+            trace = Path(name)
+            with Session(graph, protocols, trace, nice=self.nice) as session:
+                for cell in cells:
+                    self.progress.note(f"{cell.protocol}, {cell.nodes} nodes")
+                    if cell.run.kind == "saturated":
+                        self._saturate(session, boot, cell)
+                    else:
+                        self._disseminate(session, boot, cell)
+                ledger = session.finish()
+            rows = [each.row() for each in self.replicates if each.boot == boot]
+            events, torn = collector.read_events(trace, pd.DataFrame(rows))
+        self.events.append(events)
+        self.torn += torn
+        self.hosts.append(collector.host_rows(graph).assign(boot=boot))
+        self.complaints += [f"{graph.name} of {graph.nodes}: {text}" for text in ledger.complaints]
+        for replicate in self.replicates:
+            # What cannot be laid to one run makes all runs of the session unfit.
+            if replicate.boot == boot:
+                replicate.reasons += ledger.complaints[:1]
+        self.facts.append({"boot": boot, "graph": graph.name, "nodes": graph.nodes, **ledger.facts})
+
+    def _orders(self, boot: int, cell: Cell, count: int, round_s: float) -> Iterator[Replicate]:
+        return replicates(self.seed, self._runs, boot, cell, count, round_s)
+
+    def _start(self, session: Session, replicates: Sequence[Replicate]) -> None:
+        start_ns = session.start([replicate.order for replicate in replicates])
+        for replicate in replicates:
+            replicate.start_ns = start_ns
+        self.replicates += replicates
+
+    def _disseminate(self, session: Session, boot: int, cell: Cell) -> None:
+        """Keeps `concurrent` multicasts under way until all repeats are done."""
+        round_s = self._round_s(session, boot, cell)
+        waiting = deque(self._orders(boot, cell, cell.run.repeats, round_s))
+        active: dict[int, Replicate] = {}
+        at_once = min(concurrency(cell, round_s), cell.run.repeats)
+        horizon_ns = int((cell.run.horizon_rounds * round_s + LEAD_S) * 1e9)
+        share = expected_s(cell) / cell.run.repeats
+        pause_s = round_s / at_once
+        next_start = time.monotonic()
+        while waiting or active:
+            # One new multicast at a time, at most a round's worth in a round, keeps the load even.
+            if waiting and len(active) < at_once and time.monotonic() >= next_start:
+                replicate = waiting.popleft()
+                self._start(session, [replicate])
+                active[replicate.order.run] = replicate
+                next_start = time.monotonic() + pause_s
+            for run in session.newly_infected(timeout_s=pause_s):
+                if run in active:
+                    active[run].infected += 1
+            for death in session.deaths():
+                for replicate in active.values():
+                    replicate.reasons.append(death)
+            now_ns = time.monotonic_ns()
+            for run, replicate in list(active.items()):
+                complete = replicate.infected == cell.nodes
+                if complete or replicate.reasons or now_ns > replicate.start_ns + horizon_ns:
+                    session.stop([run])
+                    replicate.stop_ns = now_ns
+                    del active[run]
+                    self.progress.advance(share)
+
+    def _saturate(self, session: Session, boot: int, cell: Cell) -> None:
+        """Lets every node spread `concurrent` multicasts at once and counts at the core."""
+        round_s = self._round_s(session, boot, cell)
+        at_once = min(concurrency(cell, round_s), cell.run.rounds)
+        periods = -(-cell.run.rounds // at_once)
+        replicates = list(self._orders(boot, cell, at_once, round_s))
+        self._start(session, replicates)
+        batch = len(self.batches)
+        due = replicates[0].start_ns / 1e9 + cell.run.warmup_rounds * round_s
+        before: tuple[int, int] | None = None
+        for period in range(periods + 1):
+            session.wait_until(due + period * round_s)
+            now_ns, counts = session.sample_core()
+            packets = sum(count.packets for count in counts)
+            self.samples += [
+                {"batch": batch, "time_ns": now_ns - replicates[0].start_ns, **each}
+                for each in collector.count_rows(counts, level=0)
+            ]
+            if before is not None:
+                self.batches.append(
+                    {
+                        "batch": batch,
+                        "cell": cell.index,
+                        "runs": at_once,
+                        "rounds": (now_ns - before[0]) / 1e9 / round_s,
+                        "core_packets": packets - before[1],
+                        "first_run": replicates[0].order.run,
+                    }
+                )
+                self.progress.advance(expected_s(cell) / periods)
+            before = now_ns, packets
+        deaths = session.deaths()
+        session.stop([replicate.order.run for replicate in replicates])
+        for replicate in replicates:
+            replicate.stop_ns = time.monotonic_ns()
+            replicate.reasons += deaths
+
+    def _round_s(self, session: Session, boot: int, cell: Cell) -> float:
+        if cell.run.round_s is not None:
+            return cell.run.round_s
+        self.progress.note(f"{cell.protocol}, {cell.nodes} nodes: looking for the shortest round")
+        (trial,) = self._orders(boot, cell, 1, 1.0)
+        return shortest_round_s(
+            session, trial.order, self._runs, lambda round_s: concurrency(cell, round_s)
+        )
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        runs = pd.DataFrame([replicate.row() for replicate in self.replicates])
+        events = pd.concat(self.events, ignore_index=True)
+        runs = health.void_runs(runs, events)
+        voided = set(runs.loc[runs["voided"], "run"])
+        batches = pd.DataFrame(self.batches, columns=list(collector.BATCH_COLUMNS))
+        spans = zip(batches["first_run"], batches["runs"], strict=True)
+        batches["voided"] = [
+            not voided.isdisjoint(range(int(first), int(first) + int(count)))
+            for first, count in spans
+        ]
+        return {
+            "runs": runs,
+            "events": events,
+            "deliveries": collector.deliveries(events),
+            "hosts": pd.concat(self.hosts, ignore_index=True),
+            "counters": pd.DataFrame(self.samples, columns=list(collector.SAMPLE_COLUMNS)),
+            "batches": batches,
+        }
+
+
+def _network(cell: Cell) -> tuple[str, str, float]:
+    return cell.topology, repr(sorted(cell.parameters.items())), cell.loss_ratio
+
+
+def emulate(
+    experiment: Experiment, *, seed: int, folder: Path, progress: Progress, nice: int = 0
+) -> Path:
+    """Runs every cell and returns the run directory below `folder`, whole.
+
+    `nice` is added to the niceness of the agents; it is for tests that starve them.
+    """
+    results.remove_abandoned(folder)
+    with results.new_run(folder, experiment.name, seed) as directory:
+        before = Pressure.now()
+        emulation = Emulation(experiment, seed, progress, nice)
+        emulation.run()
+        tables = emulation.tables()
+        for name, table in tables.items():
+            directory.write_table(name, table)
+        sources = sorted({cell.protocol_source for cell in experiment.cells})
+        directory.write_json(
+            "manifest.json",
+            {
+                "format": results.FORMAT,
+                "evidence": "emulated",
+                "experiment": experiment.manifest(),
+                "seed": seed,
+                "message_types": {
+                    str(number): message.__name__
+                    for source in sources
+                    for number, message in registry.load(source).messages.items()
+                },
+                "boots": emulation.facts,
+                **metadata.describe(),
+            },
+        )
+        directory.write_json(
+            "health.json",
+            health.summarize(
+                tables["runs"],
+                emulation.complaints,
+                {"torn_records": emulation.torn, **Pressure.now().since(before)},
+            ),
+        )
+        return directory.finish()
+
+
+def run(
+    experiment: Experiment, *, folder: Path, progress: Progress, seed: int | None = None
+) -> Outcome:
+    """Emulates an experiment, judges the claims that it names, and draws its plots."""
+    seed = secrets.randbits(32) if seed is None else seed
+    progress.expect(sum(map(expected_s, experiment.cells)))
+    final = emulate(experiment, seed=seed, folder=folder, progress=progress)
+    tables = results.load(final)
+    # A claim that this experiment alone cannot judge has no runs here.
+    verdicts = [row for row in judged(experiment, tables) if row.runs]
+    drawn = plots.draw([tables], final / "plots")
+    document = {"verdicts": [row.row() for row in verdicts]}
+    (final / "verdicts.json").write_text(json.dumps(document, indent=2) + "\n")
+    results.hand_over(final)
+    return Outcome(
+        run_dir=final,
+        experiment=experiment.name,
+        seed=seed,
+        health=dict(tables.health),
+        summary=summary.rows(tables),
+        verdicts=verdicts,
+        plots=drawn,
+    )
+
+
+def judged(experiment: Experiment, tables: RunTables) -> list[Verdict]:
+    """The verdicts that one experiment gives on the claims it names."""
+    return claims.judge(experiment.claims, [tables]) if experiment.claims else []

@@ -1,0 +1,147 @@
+"""The fidelity gate: reasons why a run must not be judged.
+
+Emulation lies when the processor is full. A run is voided when its agents were late (p99 of tick
+lateness, of receive lag or of the start at or above a tenth of the round), or when an agent died
+that no fault timeline killed. A datagram that is unexplained, or that found a full socket, cannot
+be laid to one run: it voids all runs of its session.
+Processor pressure and steal are reported and gate nothing: on the reference machine they did not
+tell good runs from bad ones, while lateness did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MAX_LATE_SHARE = 0.10
+"""Of the round. Late by a tenth of a round shifts a dissemination time of seven rounds by 1.4%,
+inside every margin that a claim registers."""
+
+MAX_VOIDED_SHARE = 0.05
+"""Of a cell's runs. Above it the survivors are no longer a fair sample."""
+
+GATES = {
+    "tick_p99_s": ("rounds", ("tick",)),
+    "receive_p99_s": ("receipts", ("receive", "duplicate")),
+    "start_p99_s": ("starts", ("start",)),
+}
+"""What is gated: the word for it, and the events whose lateness it is."""
+
+REMEDY = (
+    "a longer round (--set run.round_s=...), fewer datagrams_per_s or nodes, or an idle machine"
+)
+
+
+def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Adds `tick_p99_s`, `receive_p99_s`, `start_p99_s`, `voided` and `reasons` to a table of runs.
+
+    `events.value` is, in nanoseconds, the lateness of a `tick` or `start` and the receive lag of a
+    `receive` or `duplicate`. A run without a single tick is voided: nothing shows that it was on
+    time.
+    """
+    judged = runs.copy()
+    for name, (_, kinds) in GATES.items():
+        judged[name] = judged["run"].map(_p99(events, kinds)).astype(float)
+    reasons = [_late(row) for row in judged.to_dict("records")]
+    before = judged["reasons"] if "reasons" in judged else [""] * len(judged)
+    judged["reasons"] = [
+        "; ".join(filter(None, pair)) for pair in zip(before, reasons, strict=True)
+    ]
+    judged["voided"] = judged["reasons"] != ""
+    return judged
+
+
+def _p99(events: pd.DataFrame, kinds: tuple[str, ...]) -> pd.Series[float]:
+    chosen = events[events["event"].isin(kinds)]
+    seconds: pd.Series[float] = chosen.groupby("run")["value"].quantile(0.99) / 1e9
+    return seconds
+
+
+def _late(run: Mapping[Any, Any]) -> str:
+    found = []
+    limit = MAX_LATE_SHARE * run["round_s"]
+    if not np.isfinite(run["tick_p99_s"]):
+        found.append("no tick was recorded")
+    for name, (word, _) in GATES.items():
+        if run[name] >= limit:
+            found.append(f"{word} {run[name] * 1e3:.0f} ms late at p99, limit {limit * 1e3:.0f} ms")
+    return "; ".join(found)
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """Totals of the machine since boot, in seconds; the difference of two belongs to a run."""
+
+    waiting_s: float
+    """Some task waited for a processor (/proc/pressure/cpu); nan where the kernel lacks it."""
+    steal_s: float
+    """The hypervisor ran something else, summed over processors."""
+
+    @classmethod
+    def now(cls) -> Pressure:
+        return cls(_waiting_s(), _steal_s())
+
+    def since(self, earlier: Pressure) -> dict[str, float]:
+        return {
+            "cpu_waiting_s": self.waiting_s - earlier.waiting_s,
+            "cpu_steal_s": self.steal_s - earlier.steal_s,
+        }
+
+
+def _waiting_s() -> float:
+    try:
+        line = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except OSError:
+        return float("nan")
+    return int(line.rpartition("total=")[2]) / 1e6
+
+
+def _steal_s() -> float:
+    ticks_per_s = 100  # USER_HZ, fixed by the kernel's interface on all architectures in use
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / ticks_per_s
+
+
+def summarize(
+    runs: pd.DataFrame, unexplained: Sequence[str], notes: dict[str, Any]
+) -> dict[str, Any]:
+    """The document `health.json`: whether the whole may be judged, and what was seen.
+
+    A cell of which more than 5% of the runs are voided makes the whole not ok; so does any
+    datagram that the conservation of packets leaves unexplained.
+    """
+    reasons = list(unexplained)
+    for _, cell in runs.groupby("cell"):
+        share = cell["voided"].mean()
+        if share > MAX_VOIDED_SHARE:
+            first = cell.iloc[0]
+            why = next(filter(None, cell["reasons"]))
+            reasons.append(
+                f"{first['protocol']}, {first['nodes']} nodes, loss {first['loss_ratio']}: "
+                f"{share:.0%} of {len(cell)} runs voided, e.g. {why}; the remedy is {REMEDY}"
+            )
+    return {
+        "ok": not reasons,
+        "reasons": reasons,
+        "unexplained": list(unexplained),
+        "runs": len(runs),
+        "voided": int(runs["voided"].sum()),
+        **{name: float(runs[name].max()) for name in GATES},
+        **notes,
+    }
+
+
+def merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The health of several run directories taken together."""
+    return {
+        "ok": all(each["ok"] for each in documents),
+        "reasons": [reason for each in documents for reason in each["reasons"]],
+        "unexplained": [text for each in documents for text in each["unexplained"]],
+        "runs": sum(each["runs"] for each in documents),
+        "voided": sum(each["voided"] for each in documents),
+        **{name: max((each[name] for each in documents), default=0.0) for name in GATES},
+    }

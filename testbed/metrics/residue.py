@@ -1,0 +1,16 @@
+"""The fraction of the nodes that a multicast never reached, 0..1 [Demers et al. 1987, 1.4]."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from testbed.spread import reached
+from testbed.tables import RunTables
+
+UNIT = "ratio of nodes"
+OF = "run"
+
+
+def compute(tables: RunTables) -> pd.Series[float]:
+    nodes = tables.runs.set_index("run")["nodes"]
+    return 1.0 - reached(tables) / nodes

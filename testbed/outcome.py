@@ -1,0 +1,137 @@
+"""What a command has to show: verdicts, a summary, the health of the runs, and where they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from testbed.stats import Interval
+from testbed.verdict import Verdict
+
+STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
+SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")
+"""Metrics in the table of a run; the document has all of them."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of `run` or `validate`; `document` is what --json prints."""
+
+    run_dir: Path
+    experiment: str
+    seed: int
+    health: dict[str, Any]
+    summary: list[dict[str, Any]]
+    verdicts: Sequence[Verdict] = ()
+    plots: dict[str, Path] = field(default_factory=dict)
+    """By the plot's name."""
+    brief: bool = False
+    """Whether `show` leaves out the table of cells."""
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "run_dir": str(self.run_dir),
+            "experiment": self.experiment,
+            "seed": self.seed,
+            "verdicts": [verdict.row() for verdict in self.verdicts],
+            "health": {"ok": self.health["ok"], "reasons": self.health["reasons"]},
+            "summary": self.summary,
+            "plots": {name: str(path) for name, path in self.plots.items()},
+        }
+
+    def show(self) -> None:
+        """Prints tables for a reader; with reasons below wherever a verdict needs one."""
+        console = Console()
+        if not self.brief:
+            self._show_summary(console)
+        if self.verdicts:
+            self._show_verdicts(console)
+        for reason in self.health["reasons"]:
+            console.print(f"[yellow]not healthy:[/] {reason}", soft_wrap=True)
+        if self.plots:
+            folder = next(iter(self.plots.values())).parent
+            console.print(f"plots:   {folder}", soft_wrap=True)
+        console.print(f"results: {self.run_dir}", soft_wrap=True)
+
+    def _show_verdicts(self, console: Console) -> None:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("claim", min_width=14)
+        for name in ("predicted", "measured", "verdict", "plot"):
+            table.add_column(name, no_wrap=True)
+        for row in self.verdicts:
+            table.add_row(
+                f"{row.claim} {_part(row, self.verdicts)}",
+                _number(row.predicted),
+                _measured(row),
+                f"[{STYLE.get(row.verdict, 'cyan')}]{row.verdict}[/]",
+                row.plot if row.plot in self.plots else "",
+            )
+        console.print(table)
+        reasons: dict[str, list[str]] = {}
+        for row in self.verdicts:
+            for reason in row.reasons:
+                reasons.setdefault(reason, []).append(f"{row.claim} {_part(row, self.verdicts)}")
+        for reason, rows in reasons.items():
+            console.print(f"{', '.join(rows)}: {reason}", soft_wrap=True)
+
+    def _show_summary(self, console: Console) -> None:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        shown = [name for name in SHOWN if any(name in row for row in self.summary)]
+        for name in ("protocol", "nodes", "loss", "runs", "voided", *shown):
+            table.add_column(
+                name.replace("_", " "), justify="left" if name == "protocol" else "right"
+            )
+        for row in self.summary:
+            parameters = (
+                row["protocol"],
+                row["nodes"],
+                row["loss_ratio"],
+                row["runs"],
+                row["voided"],
+            )
+            table.add_row(*map(str, parameters), *(_mean(row.get(name)) for name in shown))
+        console.print(table)
+
+
+def _part(row: Verdict, rows: Sequence[Verdict]) -> str:
+    """The part, with the conditions that tell its rows apart when there are several."""
+    alike = [other for other in rows if (other.claim, other.part) == (row.claim, row.part)]
+    told = [
+        "b = " * (key == "fan_out") + str(value)
+        for key, value in row.conditions.items()
+        if any(other.conditions.get(key) != value for other in alike)
+    ]
+    return f"{row.part} ({', '.join(told)})" if told else row.part
+
+
+def _number(value: float | Interval) -> str:
+    if isinstance(value, Interval):
+        return f"{_number(value.low)}..{_number(value.high)}"
+    return "" if math.isnan(value) else f"{value:.3g}"
+
+
+def _measured(row: Verdict) -> str:
+    """The number with its interval, at the level that the family leaves."""
+    if math.isnan(row.measured):
+        return "not run" if not row.runs and row.verdict != "not run" else ""
+    if row.low == row.high:
+        return _number(row.measured)
+    return f"{_number(row.measured)} [{_number(row.low)}, {_number(row.high)}]"
+
+
+def _mean(cell: dict[str, float | None] | None) -> str:
+    if cell is None:
+        return ""
+    if cell["mean"] is None:
+        return "never"
+    if cell["low"] is None:
+        return f"{cell['mean']:.3g}"
+    return f"{cell['mean']:.3g} ({cell['low']:.3g}..{cell['high']:.3g})"

@@ -1,0 +1,46 @@
+"""Plots of run directories, one a file, the file name being its name.
+
+A plot file has `TITLE`, `CLAIMS` (numbers of the claims that it shows), `NEEDS` (what runs it
+needs) and `draw(tables)`, which returns a figure, or None when the runs hold nothing for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from testbed import plotting
+from testbed.errors import UsageError, near
+from testbed.tables import RunTables
+
+
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> ModuleType:
+    """The plot of that name; raises `UsageError` with the near matches."""
+    if name not in names():
+        raise UsageError(f"unknown plot {name!r}; {near(name, names())}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def draw(tables: Sequence[RunTables], folder: Path, chosen: Sequence[str] = ()) -> dict[str, Path]:
+    """Draws plots of the runs into a folder, each as PNG and SVG; returns the PNG of each name.
+
+    Without names, all that the runs hold data for. Raises `UsageError` for a plot that was asked
+    for by name and for which there is none.
+    """
+    modules = {name: load(name) for name in chosen or names()}
+    drawn = {}
+    for name, module in modules.items():
+        figure = module.draw(tables)
+        if figure is None and chosen:
+            raise UsageError(f"plot {name!r}: these runs hold nothing for it; {module.NEEDS}")
+        if figure is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            drawn[name] = plotting.save(figure, folder / name)[0]
+    return drawn

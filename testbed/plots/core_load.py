@@ -1,0 +1,108 @@
+"""Core packets per round against N: O(N) under uniform choice, O(1) under topology-aware choice.
+
+Log-log axes, so that a power law is a line and its exponent the slope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from testbed import plotting, stats
+from testbed.selection import Arm, saturated
+from testbed.tables import RunTables
+from testbed.theory.topology_aware_crossings import topology_aware_crossings
+from testbed.theory.uniform_crossings import uniform_crossings, uniform_exponent
+
+TITLE = "packets through the core router per round"
+NEEDS = "it needs saturated runs, such as those of the experiment core_load"
+CLAIMS = ("C11", "C12")
+LEVEL = 0.95
+
+
+def draw(tables: Sequence[RunTables]) -> Figure | None:
+    protocols = sorted({str(p) for t in tables for p in t.runs["protocol"].unique()})
+    arms = [arm for p in protocols for arm in saturated(tables, p)]
+    if not arms:
+        return None
+    figure, axes = plotting.canvas()
+    entries = []
+    for arm in arms:
+        entries += _draw_arm(axes, arm, plotting.look(arm.protocol, protocols))
+    plotting.size_axis(axes, sorted({n for arm in arms for n in arm.sizes}))
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / 2, high * 2 ** (0.85 * len(entries)))  # room for the legend
+    axes.set_ylabel("core packets per round and multicast\n(both directions, logarithmic)")
+    plotting.legend(axes, "upper left", entries)
+    plotting.title(figure, ", ".join(CLAIMS), TITLE)
+    batches = ", ".join(f"{plotting.words(a.protocol)} {_rounds(a):,.0f}" for a in arms)
+    plotting.footnote(
+        figure,
+        f"Every node spreads. n = rounds of a multicast, all sizes together: {batches}. Bars and "
+        f"brackets: {LEVEL:.0%} intervals, the bars often inside the marker. "
+        f"Conditions: {plotting.conditions(arms[0].conditions)}.",
+    )
+    return figure
+
+
+def _rounds(arm: Arm) -> float:
+    return float((arm.healthy["rounds"] * arm.healthy["runs"]).sum())
+
+
+def _draw_arm(axes: Axes, arm: Arm, look: plotting.Look) -> list[tuple[Any, str]]:
+    """Draws the counts and the prediction of one arm; returns the entries of the legend."""
+    loads = {}
+    for nodes in arm.sizes:
+        rows = arm.healthy[arm.healthy["nodes"] == nodes]
+        if len(rows):
+            loads[nodes] = stats.rate(rows["core_packets"], rows["rounds"] * rows["runs"])
+    if not loads:
+        return []
+    middle = np.array([load.value for load in loads.values()])
+    ends = np.array([load.interval(LEVEL) for load in loads.values()]).T
+    counted = axes.errorbar(
+        list(loads),
+        middle,
+        yerr=np.abs(ends - middle),
+        fmt=look.marker,
+        color=look.colour,
+        markersize=7,
+        capsize=4,
+        zorder=3,
+    )
+    entries: list[tuple[Any, str]] = [(counted, _label(arm, loads))]
+    smooth = np.geomspace(min(loads), max(loads), 100)
+    for name, curve in _formula(arm):
+        (line,) = axes.plot(smooth, [curve(n) for n in smooth], look.line, color=look.colour)
+        entries.append((line, name))
+    return entries
+
+
+def _label(arm: Arm, loads: dict[int, stats.Estimate]) -> str:
+    name = f"{plotting.words(arm.protocol)}, counted"
+    if len(loads) < 3 or any(load.value <= 0 for load in loads.values()):
+        return name
+    exponent = stats.exponent(list(loads), list(loads.values()))
+    value, low, high = (round(x, 3) + 0.0 for x in (exponent.value, *exponent.interval(LEVEL)))
+    return f"{name}: grows like $N^{{a}}$, a = {value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _formula(arm: Arm) -> list[tuple[str, Callable[[float], float]]]:
+    """Name and curve of the prediction; none for a protocol that has none."""
+    fan_out = int(arm.conditions["fan_out"])
+    if arm.protocol == "push":
+        power = uniform_exponent(arm.sizes)
+        name = f"predicted: $b\\,N^2 / 2(N-1)$ with b = {fan_out}, a = {power:.3f}"
+        return [(name, lambda n: uniform_crossings((n / 2, n / 2), fan_out))]
+    if arm.protocol == "topology_aware":
+        load = topology_aware_crossings((1, 1), fan_out)
+        return [(f"predicted: 2b = {load:g}, a = 0", lambda n: load)]
+    return []

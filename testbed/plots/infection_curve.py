@@ -1,0 +1,127 @@
+"""The share of infected nodes over time, with the predicted curves over it.
+
+Runs differ mostly by when they take off, so the middle of them is drawn as a median, and the spread
+as the band that holds 80% of the runs at each time. Over it: the lecture's continuous-time model,
+which averages the slow and lucky starts away, and the median of the independent reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from testbed import plotting, rules
+from testbed.selection import Arm, dissemination
+from testbed.spread import delays
+from testbed.tables import RunTables
+from testbed.theory import logistic
+
+TITLE = "how a multicast spreads"
+NEEDS = "it needs disseminations, such as those of the experiment latency"
+CLAIMS = ("C1", "C12")
+PANELS = 3
+BAND = (0.1, 0.9)
+
+Floats = NDArray[np.float64]
+
+
+def draw(tables: Sequence[RunTables]) -> Figure | None:
+    protocols = sorted({str(p) for t in tables for p in t.runs["protocol"].unique()})
+    arms = [arm for p in protocols for arm in dissemination(tables, p)][:PANELS]
+    if not arms:
+        return None
+    nodes = max(n for arm in arms for n in arm.sizes)
+    arms = [arm for arm in arms if nodes in arm.sizes]
+    figure, axes = plotting.canvas(len(arms), width=max(7.4, 3.9 * len(arms)), height=4.6)
+    panels = axes if isinstance(axes, list) else [axes]
+    curves = [_curves(tables, arm, nodes) for arm in arms]
+    finite = [c[np.isfinite(c)] for c in curves]
+    end = 1.1 * max(float(np.quantile(c, 0.999)) if len(c) else 1.0 for c in finite)
+    for panel, arm, curve in zip(panels, arms, curves, strict=True):
+        look = plotting.look(arm.protocol, protocols)
+        entries = _draw_panel(panel, arm, curve, nodes, end, look)
+        plotting.legend(panel, "lower right", entries, handlelength=1.8, fontsize=9)
+        panel.set_title(_panel_title(arm, arms), fontsize=11)
+    panels[0].set_ylabel("share of nodes that have the multicast")
+    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+    judged = all(arm.conditions["retention"] == "forever" for arm in arms)
+    plotting.title(figure, ", ".join(CLAIMS) if judged else "", f"{TITLE}, N = {nodes}")
+    counts = " and ".join(dict.fromkeys(str(len(curve)) for curve in curves))
+    plotting.footnote(
+        figure,
+        f"n = {counts} runs a panel, each a multicast from one node. Band: what "
+        f"{BAND[1] - BAND[0]:.0%} of the runs show at each time, without the slowest and the "
+        f"fastest tenth. "
+        f"Conditions: {plotting.conditions(arms[0].conditions, loss=len(_losses(arms)) == 1)}.",
+    )
+    return figure
+
+
+def _losses(arms: Sequence[Arm]) -> set[float]:
+    return {float(arm.conditions["loss_ratio"]) for arm in arms}
+
+
+def _panel_title(arm: Arm, arms: Sequence[Arm]) -> str:
+    loss = f", loss {float(arm.conditions['loss_ratio']):.0%}" if len(_losses(arms)) > 1 else ""
+    return plotting.words(arm.protocol) + loss
+
+
+def _curves(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:
+    """A row a healthy run: when 1, 2, ... nodes had it, in periods; infinite when never."""
+    wanted = arm.healthy[arm.healthy["nodes"] == nodes]
+    rows = []
+    for place, mine in wanted.groupby("directory"):
+        found = delays(tables[int(str(place))])
+        for _, group in found[found["run"].isin(mine["run"])].groupby("run"):
+            row = np.full(nodes, np.inf)
+            row[: len(group)] = np.sort(group["delay"].to_numpy())
+            rows.append(row)
+    return np.array(rows).reshape(-1, nodes)
+
+
+def _share(curves: Floats, times: Floats) -> Floats:
+    """Share infected at each time, a row a run."""
+    infected = [np.searchsorted(row, times, side="right") for row in curves]
+    share: Floats = np.asarray(infected, dtype=float) / curves.shape[1]
+    return share
+
+
+def _draw_panel(
+    axes: Axes, arm: Arm, curves: Floats, nodes: int, end: float, look: plotting.Look
+) -> list[tuple[Any, str]]:
+    """Draws one arm and what is predicted of it; returns the entries of the legend."""
+    times = np.linspace(0, end, 300)
+    axes.set(xlim=(0, end), ylim=(0, 1.03), xlabel="time (gossip periods)")
+    entries: list[tuple[Any, str]] = []
+    if len(curves):
+        share = _share(curves, times)
+        low, high = np.quantile(share, BAND, axis=0)
+        band = axes.fill_between(times, low, high, color=look.colour, alpha=0.2, lw=0)
+        (line,) = axes.plot(times, np.median(share, axis=0), color=look.colour, lw=2.6)
+        entries += [(line, "measured, median"), (band, "measured, 80% of runs")]
+    loss = float(arm.conditions["loss_ratio"])
+    if _has_reference(arm):
+        aware = arm.protocol == "topology_aware"
+        drawn = rules.reference_sample(nodes, arm.conditions, topology_aware=aware)
+        middle = np.median(_share(drawn.infected_at, times), axis=0)
+        (line,) = axes.plot(times, middle, "--", color=plotting.INK, lw=1.4)
+        entries.append((line, "reference, median"))
+    if arm.protocol == "push" and loss < 1:
+        fan_out = int(arm.conditions["fan_out"])
+        model = logistic.infected(nodes, times, fan_out, loss) / nodes
+        (line,) = axes.plot(times, model, ":", color=plotting.INK, lw=1.8)
+        entries.append((line, "lecture's model"))
+    return entries
+
+
+def _has_reference(arm: Arm) -> bool:
+    known = arm.protocol in ("push", "topology_aware")
+    free = arm.conditions["timing"] == "free" and arm.conditions["retention"] == "forever"
+    ends = arm.conditions["loss_ratio"] < 1
+    return bool(known and free and ends)

@@ -1,0 +1,131 @@
+"""How every plot looks: colours told apart by anyone and in grey, and what each must say.
+
+Colours are those of Okabe & Ito (Color Universal Design, 2008); protocols also differ in marker and
+line, so that nothing depends on colour alone.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+INK, GREY = "#1a1a1a", "#5f5f5f"
+DPI = 160
+
+STYLE: Any = {
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": "#e4e4e4",
+    "svg.hashsalt": "testbed",  # the same data gives the same file
+}
+
+
+class Look(NamedTuple):
+    colour: str
+    marker: str
+    line: str
+
+
+_LOOKS = (
+    Look("#0072B2", "o", "-"),
+    Look("#D55E00", "s", "--"),
+    Look("#009E73", "^", "-."),
+    Look("#CC79A7", "D", ":"),
+)
+_KNOWN = {"push": 0, "topology_aware": 1}
+
+
+def nth_look(place: int) -> Look:
+    """The looks in turn, for what is no protocol."""
+    return _LOOKS[place % len(_LOOKS)]
+
+
+def look(protocol: str, others: Sequence[str] = ()) -> Look:
+    """The same look for a protocol in every plot; others take the remaining ones in turn."""
+    if protocol in _KNOWN:
+        return _LOOKS[_KNOWN[protocol]]
+    rest = sorted(set(others) - set(_KNOWN))
+    return _LOOKS[2 + (rest.index(protocol) if protocol in rest else 0) % 2]
+
+
+def words(protocol: str) -> str:
+    """What a protocol is called in a plot."""
+    return {"push": "uniform push", "topology_aware": "topology-aware"}.get(protocol, protocol)
+
+
+def canvas(columns: int = 1, *, width: float = 7.4, height: float = 4.9) -> tuple[Figure, Any]:
+    """A figure and its axes (a list when there are several columns)."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+    for one in axes:
+        one.grid(True, which="major", linewidth=0.8)
+        one.set_axisbelow(True)
+    return figure, (axes[0] if columns == 1 else list(axes))
+
+
+def title(figure: Figure, claim: str, says: str) -> None:
+    """The claim that the plot belongs to, and what the plot shows."""
+    head = f"{claim}: {says}" if claim else says
+    figure.suptitle(head, x=0.012, ha="left", fontsize=12.5, fontweight="bold", color=INK)
+
+
+def footnote(figure: Figure, text: str) -> None:
+    """n, the interval drawn and the conditions, below the axes."""
+    columns = int(figure.get_figwidth() * 15.5)
+    figure.supxlabel(textwrap.fill(text, columns), x=0.012, ha="left", fontsize=8.5, color=GREY)
+
+
+def legend(axes: Axes, where: Any, entries: Sequence[tuple[Any, str]], **options: Any) -> None:
+    """A legend of (artist, label) in the order given."""
+    axes.legend(
+        [artist for artist, _ in entries],
+        [label for _, label in entries],
+        loc=where,
+        frameon=False,
+        **{"fontsize": 10, **options},
+    )
+
+
+def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """N on a logarithmic axis, ticked at the sizes that were run."""
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(min(sizes) / 1.25, max(sizes) * 1.25)
+    axes.set_xticks(list(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
+    axes.set_xlabel("nodes N (logarithmic)")
+
+
+def conditions(c: Mapping[str, Any], *, loss: bool = True) -> str:
+    """The conditions of an arm in one line; without the loss where the plot shows several."""
+    drawn = "with" if c["replacement"] else "without"
+    return (
+        f"{c['evidence']}, {c['topology']}, timing {c['timing']}, fan-out b = {c['fan_out']}, "
+        f"targets drawn {drawn} replacement, retention {c['retention']}"
+        + (f", loss {float(c['loss_ratio']):.0%}" if loss else "")
+    )
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Writes `path` as .png and .svg; returns both."""
+    files = [path.with_suffix(".png"), path.with_suffix(".svg")]
+    with mpl.rc_context(STYLE):
+        figure.savefig(files[0], dpi=DPI)
+        figure.savefig(files[1], metadata={"Date": None})
+    return files

@@ -1,0 +1,98 @@
+"""The runs that an experiment asks for, whoever carries them out: emulation or simulation.
+
+Seeds and sources depend on the experiment's seed, the cell and the repeat alone, so that both give
+a run the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from testbed.experiment import Cell
+from testbed.session import Order
+
+MEAN_ACTIVITY = 2 / 3
+"""Nodes that spread, on the average over a dissemination and with room to spare: it is 0.5 for
+push at 256 nodes (half of them are infected in the first half of the time)."""
+
+
+@dataclass
+class Replicate:
+    """One run: what was ordered and what became of it."""
+
+    order: Order
+    cell: Cell
+    boot: int
+    start_ns: int = 0
+    stop_ns: int = 0
+    infected: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        cell, order = self.cell, self.order
+        return {
+            "run": order.run,
+            "cell": cell.index,
+            **cell_columns(cell),
+            "round_s": order.round_s,
+            "seed": order.seed,
+            "boot": self.boot,
+            "start_ns": self.start_ns,
+            "stop_ns": self.stop_ns,
+            "reasons": "; ".join(self.reasons),
+        }
+
+
+def cell_columns(cell: Cell) -> dict[str, Any]:
+    """What tells a cell from others, as columns; options that a protocol lacks are missing."""
+    return {
+        "protocol": cell.protocol,
+        "topology": cell.topology,
+        "nodes": cell.nodes,
+        "loss_ratio": cell.loss_ratio,
+        "timing": cell.timing,
+        "fan_out": cell.options.get("fan_out"),
+        "replacement": cell.options.get("replacement"),
+        "retention": cell.options.get("retention"),
+        "subnets": len(cell.graph().subnets),
+        "sources": cell.run.sources,
+    }
+
+
+def derive(seed: int, *names: object) -> int:
+    """A seed of 63 bits for a named part of an experiment: editing one leaves the others alone."""
+    text = ":".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def concurrency(cell: Cell, round_s: float) -> int:
+    """Multicasts at once that together ask for no more than `datagrams_per_s`, at least one."""
+    if cell.run.concurrent is not None:
+        return cell.run.concurrent
+    a_round = cell.nodes * int(cell.options.get("fan_out", 1))
+    busy = 1.0 if cell.run.kind == "saturated" else MEAN_ACTIVITY
+    return max(1, int(cell.run.datagrams_per_s * round_s / (a_round * busy)))
+
+
+def replicates(
+    seed: int, numbers: Iterator[int], boot: int, cell: Cell, count: int, round_s: float
+) -> Iterator[Replicate]:
+    """The first `count` runs of a cell; `numbers` gives each its number in the run directory."""
+    for repeat in range(count):
+        own = derive(seed, "run", cell.index, repeat)
+        source = Random(derive(own, "source")).randrange(cell.nodes)
+        order = Order(
+            run=next(numbers),
+            seed=own,
+            protocol=cell.protocol_source,
+            options=dict(cell.options),
+            timing=cell.timing,
+            round_s=round_s,
+            sources="all" if cell.run.sources == "all" else [source],
+            payload_bytes=cell.run.payload_bytes,
+        )
+        yield Replicate(order, cell, boot)

@@ -1,0 +1,199 @@
+"""Run directories: written as `.partial-*`, made whole by one rename, read back as tables.
+
+A reader never sees half a run: everything is written and fsynced in a folder whose name starts
+with `.partial-`, which is then renamed. `results/README.md` describes the files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from testbed.errors import TestbedError, UsageError, near
+from testbed.tables import RunTables
+
+FORMAT = 1
+"""Raised when a file or a column changes its meaning; a reader refuses other numbers."""
+
+PARTIAL = ".partial-"
+TABLES = ("runs", "events", "deliveries", "hosts", "counters", "batches")
+
+
+class ResultsError(TestbedError):
+    """A run directory cannot be written or read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run directory on its way to being whole."""
+
+    final: Path
+    partial: Path
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        table.to_parquet(self.partial / f"{name}.parquet", index=False)
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        text = json.dumps(document, indent=2, sort_keys=True, default=str, allow_nan=True)
+        (self.partial / name).write_text(text + "\n")
+
+    def finish(self) -> Path:
+        """Makes the directory whole: fsync of all, rename, `latest` pointed at it."""
+        for path in [*self.partial.rglob("*"), self.partial]:
+            _fsync(path)
+        self.partial.rename(self.final)
+        _fsync(self.final.parent)
+        _point_latest(self.final)
+        hand_over(self.final.parent.parent, self.final.parent, self.final)
+        return self.final
+
+
+@contextmanager
+def new_run(results: Path, experiment: str, seed: int) -> Iterator[RunDirectory]:
+    """Opens `results/<experiment>/<UTC time>-<seed>/` for writing.
+
+    The partial directory is removed when the body raises, so a Ctrl-C keeps only what was whole.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    parent = results / experiment
+    run = RunDirectory(parent / f"{stamp}-{seed}", parent / f"{PARTIAL}{stamp}-{seed}")
+    lock = -1
+    try:
+        run.partial.mkdir(parents=True)
+        # Tells a run that is under way from one that was killed: the lock dies with its holder.
+        lock = os.open(run.partial, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield run
+    except OSError as error:
+        shutil.rmtree(run.partial, ignore_errors=True)
+        raise ResultsError(f"{run.partial}: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(run.partial, ignore_errors=True)
+        raise
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def check_writable(results: Path) -> None:
+    """Raises `UsageError` unless run directories can be made below `results`."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        probe = results / f"{PARTIAL}probe-{os.getpid()}"
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        raise UsageError(
+            f"results folder {results}: {error.strerror}; name another one with --results DIR"
+        ) from error
+
+
+def remove_abandoned(results: Path) -> list[Path]:
+    """Deletes the partial directories that runs which were killed have left; returns them.
+
+    A partial directory whose writer still lives is locked and stays.
+    """
+    gone = []
+    for path in sorted(results.glob(f"*/{PARTIAL}*")):
+        if not _in_use(path):
+            shutil.rmtree(path, ignore_errors=True)
+            gone.append(path)
+    return gone
+
+
+def find(name: str, results: Path) -> Path:
+    """The run directory that a user means by a path, an experiment's name (its latest run), or
+    `latest` (the newest of all)."""
+    candidates = [Path(name), results / name, results / name / "latest"]
+    for path in candidates:
+        if (path / "manifest.json").is_file():
+            return path.resolve()
+    known = [str(path.parent.relative_to(results)) for path in whole_runs(results)]
+    raise UsageError(f"run {name!r}: no such run directory; {near(name, known)}")
+
+
+def whole_runs(results: Path) -> list[Path]:
+    """The manifests of all whole runs below `results`, oldest first."""
+    found = [p for p in results.glob("*/*/manifest.json") if not p.parent.name.startswith(PARTIAL)]
+    return sorted((p for p in found if not p.parent.is_symlink()), key=lambda p: p.parent.name)
+
+
+def load(path: Path) -> RunTables:
+    """Reads a whole run directory; raises `ResultsError` for one that is not."""
+    if path.name.startswith(PARTIAL):
+        raise ResultsError(f"{path}: this run was never finished; run the experiment again")
+    manifest = read_json(path / "manifest.json")
+    if manifest.get("format") != FORMAT:
+        raise ResultsError(
+            f"{path}: format {manifest.get('format')!r}, this version reads {FORMAT}; "
+            "use the version of the testbed that wrote it (manifest.json, 'commit')"
+        )
+    tables = {name: _read_table(path / f"{name}.parquet") for name in TABLES}
+    return RunTables(manifest=manifest, health=read_json(path / "health.json"), **tables)
+
+
+def hand_over(*paths: Path) -> None:
+    """Gives files made under sudo to the user who called sudo, never to root by accident."""
+    if "SUDO_UID" not in os.environ:
+        return
+    uid, gid = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    for top in paths:
+        os.lchown(top, uid, gid)
+    for path in paths[-1].rglob("*"):
+        os.lchown(path, uid, gid)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: missing; the directory is not a whole run") from None
+    except ValueError as error:
+        raise ResultsError(f"{path}: not JSON ({error}); restore it or run again") from error
+    return document
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: missing; the directory is not a whole run") from None
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: not a whole Parquet file ({error}); run again") from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _point_latest(final: Path) -> None:
+    temporary = final.parent / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(final.name)
+    temporary.rename(final.parent / "latest")
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a living process holds the directory's lock."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,119 @@
+"""Picks from run directories the runs that belong together, for claims and plots.
+
+An *arm* is one protocol under one set of conditions, over all its sizes. Runs of several run
+directories under the same conditions are one arm; emulated and simulated ones never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from testbed import metrics
+from testbed.health import MAX_VOIDED_SHARE
+from testbed.tables import RunTables
+
+CONDITIONS = (
+    "evidence",
+    "topology",
+    "subnets",
+    "timing",
+    "fan_out",
+    "replacement",
+    "retention",
+    "loss_ratio",
+)
+"""What the right answer depends on beside the size [CLAIMS section 4]."""
+
+LEAST_RUNS = 10
+"""Runs that a cell needs: below, its own standard deviation is too rough to weigh it by."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The rows, voided ones too, of one protocol under one set of conditions.
+
+    `rows.directory` is the place, in the list given, of the run directory that a row is from.
+    """
+
+    protocol: str
+    conditions: dict[str, Any]
+    rows: pd.DataFrame
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted(int(n) for n in self.rows["nodes"].unique())
+
+    @property
+    def healthy(self) -> pd.DataFrame:
+        return self.rows[~self.rows["voided"].astype(bool)]
+
+    @property
+    def runs(self) -> int:
+        """Multicasts, voided ones too; a row of batches holds several."""
+        return int(self.rows["runs"].sum()) if "runs" in self.rows else len(self.rows)
+
+    @property
+    def voided(self) -> int:
+        return int(self.rows["voided"].sum())
+
+    def values(self, column: str, nodes: int) -> NDArray[np.float64]:
+        """One number for each healthy row of a size."""
+        return self.healthy.loc[self.healthy["nodes"] == nodes, column].to_numpy(dtype=float)
+
+    def matches(self, other: Arm) -> bool:
+        """Whether the two differ in nothing but the protocol (and perhaps the sizes)."""
+        return self.conditions == other.conditions
+
+    def blocks(self, least: int = LEAST_RUNS) -> tuple[str, ...]:
+        """Reasons why the arm must not be judged either way."""
+        found = list(dict.fromkeys(text for text in self.rows["unhealthy"] if text))
+        for nodes, cell in self.rows.groupby("nodes"):
+            share = cell["voided"].mean()
+            name = f"{self.protocol} N={nodes}"
+            if share > MAX_VOIDED_SHARE:
+                found.append(f"{name}: {share:.0%} of {len(cell)} voided{_example(cell)}")
+            elif (left := int((~cell["voided"].astype(bool)).sum())) < least:
+                found.append(f"{name}: {left} healthy runs, fewer than {least}; raise the repeats")
+        return tuple(found)
+
+
+def _example(cell: pd.DataFrame) -> str:
+    """The first reason for which a row was voided, when the rows have any."""
+    reasons = [text for text in cell.get("reasons", ()) if text]
+    return f", e.g. {reasons[0]}" if reasons else ", more than 5% allows no verdict"
+
+
+def dissemination(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
+    """Arms of runs that start at one node, a row a run, with the metrics of a run."""
+    frames = [_marked(metrics.per_run(t), t, i) for i, t in enumerate(tables)]
+    return _arms([f[f["sources"] != "all"] for f in frames], protocol)
+
+
+def saturated(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
+    """Arms of batches in which every node spreads, a row a stretch, with a batch's metrics."""
+    frames = [_marked(metrics.per_batch(t), t, i) for i, t in enumerate(tables) if len(t.batches)]
+    return _arms([f[f["sources"] == "all"] for f in frames], protocol)
+
+
+def _marked(frame: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:
+    # What is unexplained concerns every run; the voided ones each cell counts for itself.
+    unhealthy = "; ".join(tables.health.get("unexplained", ()))
+    return frame.assign(evidence=tables.evidence, unhealthy=unhealthy, directory=place)
+
+
+def _arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
+    chosen = [f[f["protocol"] == protocol] for f in frames]
+    chosen = [f for f in chosen if len(f)]
+    if not chosen:
+        return []
+    rows = pd.concat(chosen, ignore_index=True)
+    return [
+        Arm(protocol, dict(zip(CONDITIONS, key, strict=True)), group)
+        for key, group in rows.groupby(list(CONDITIONS), dropna=False, sort=True)
+    ]

@@ -1,0 +1,299 @@
+"""One network that is up, with an agent on every host, on which many runs follow one another.
+
+Repeats reuse the network and the agents: what is built here costs about a second, what a run costs
+is its own rounds. A run is one multicast; several may be under way at once.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from agents.hosts import Hosts
+from testbed import attach, conservation, counters, shaping, terms
+from testbed.collector import agent_terms
+from testbed.conservation import Terms
+from testbed.counters import Count
+from testbed.errors import TestbedError
+from testbed.fleet import Zygote, harness_socket
+from testbed.network import Network
+from topologies.graph import Graph
+
+LEAD_S = 0.15
+LEAD_A_NODE_S = 0.001
+LEAD_A_RUN_S = 0.0004
+"""Runs start this long after their orders go out, so that every agent has made its objects by then:
+an order costs an agent about 0.6 ms of processor time, each further run in it 0.2 ms."""
+
+READY_S = 60.0
+DRAIN_S = 5.0
+DRAIN_STEP_S = 0.05
+
+
+class SessionError(TestbedError):
+    """Agents cannot be started, or stop answering; the message names the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What every agent is told of a run. `sources` are node numbers, or "all"."""
+
+    run: int
+    seed: int
+    protocol: str
+    options: dict[str, Any]
+    timing: str
+    round_s: float
+    sources: list[int] | str
+    payload_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known once the agents are gone: why the session may not be trusted, and facts."""
+
+    complaints: list[str]
+    facts: dict[str, Any]
+
+
+class Session:
+    """A context manager: the network and its agents are up inside it, and gone after it."""
+
+    def __init__(
+        self, graph: Graph, protocols: Sequence[str], trace: Path, *, nice: int = 0
+    ) -> None:
+        """`protocols` are names or paths of files; agents write their traces below `trace`."""
+        self.graph = graph
+        self.trace = trace
+        self._protocols = tuple(protocols)
+        self._nice = nice
+        self._stack = ExitStack()
+        self._infected: list[int] = []
+        self._deaths: list[str] = []
+        self._kills: dict[int, int] = {}
+        self._ready: set[int] = set()
+        self._exited: set[int] = set()
+        self._forgiven = 0
+
+    def __enter__(self) -> Session:
+        with ExitStack() as stack:
+            net = self.net = stack.enter_context(Network(self.graph))
+            attach.register({host.name: host.netns for host in net.hosts})
+            self.shaping = shaping.apply(net, self.graph)
+            self.counters = counters.install(net, self.graph)
+            stack.callback(self.counters.close)
+            # Below /run: the lab's own, so that nothing is left of it after a SIGKILL.
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-", dir="/run"))
+            self._control = Path(folder)
+            _lengthen_queues()
+            self._socket = stack.enter_context(harness_socket(self._control))
+            self.zygote = stack.enter_context(
+                Zygote(
+                    Hosts.make(
+                        [str(host.address) for host in self.graph.hosts],
+                        [self.graph.groups(host.node) for host in self.graph.hosts],
+                    ),
+                    control=self._control,
+                    trace=self.trace,
+                    protocols=self._protocols,
+                )
+            )
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
+            self._poll.register(self.zygote, select.POLLIN)
+            self._spawn([host.node for host in self.graph.hosts])
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def start(self, orders: Sequence[Order]) -> int:
+        """Starts runs on all agents at one time, returned: monotonic, in ns."""
+        lead_s = LEAD_S + self.graph.nodes * (LEAD_A_NODE_S + LEAD_A_RUN_S * len(orders))
+        at_ns = time.monotonic_ns() + int(lead_s * 1e9)
+        runs = [asdict(order) for order in orders]
+        self._broadcast({"do": "start", "at_ns": at_ns, "runs": runs})
+        return at_ns
+
+    def stop(self, runs: Sequence[int]) -> None:
+        """Ends runs on all agents; their late datagrams are counted as those of another run."""
+        self._broadcast({"do": "stop", "runs": list(runs)})
+
+    def newly_infected(self, timeout_s: float) -> list[int]:
+        """The runs that reached one more node, once for each; waits for reports at most so long."""
+        self._listen(timeout_s)
+        infected, self._infected = self._infected, []
+        return infected
+
+    def deaths(self) -> list[str]:
+        """Agents that died since the last call, worded; each has been started again by now."""
+        self._listen(0)
+        deaths, self._deaths = self._deaths, []
+        return deaths
+
+    def wait_until(self, monotonic_s: float) -> None:
+        """Waits for a time on the monotonic clock, hearing the agents meanwhile."""
+        while (left_s := monotonic_s - time.monotonic()) > 0:
+            self._listen(left_s)
+
+    def sample_core(self) -> tuple[int, list[Count]]:
+        """The core router's counts and the monotonic time in ns at which they stood."""
+        before_ns = time.monotonic_ns()
+        counts = self.counters.read(self.graph.core.name)
+        return (before_ns + time.monotonic_ns()) // 2, counts
+
+    def forgive(self) -> None:
+        """Waits for quiet; sockets that have overflowed so far will not count as a complaint.
+
+        For trials, which find out what the machine cannot bear.
+        """
+        self._drain()
+        stood = terms.read(self.net, self.graph, self.counters, self.shaping)
+        self._forgiven = _overflows(stood)
+
+    def finish(self) -> Ledger:
+        """Drains the network, ends the agents, and balances their books against the kernel's."""
+        self._drain()
+        self._broadcast({"do": "exit"})
+        self._await("exit", self._exited)
+        stood = terms.read(self.net, self.graph, self.counters, self.shaping)
+        agents = agent_terms(self.trace, self._kills)
+        complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
+        complaints += self.counters.complaints()
+        overflows = _overflows(stood) - self._forgiven
+        if overflows:
+            complaints.append(f"{overflows} datagrams found the socket of their agent full")
+        return Ledger(
+            complaints,
+            {
+                "backend": self.shaping.backend,
+                "loss": {
+                    str(asked): {"dropped": dropped, "offered": offered}
+                    for asked, (dropped, offered) in self.shaping.by_ratio().items()
+                },
+                "composed_loss": {
+                    f"{a}->{b}": loss for (a, b), loss in self.graph.loss_classes().items()
+                },
+                "datagrams": sum(agent.sent for agent in agents.values()),
+                "killed_agents": self._kills,
+            },
+        )
+
+    def _spawn(self, nodes: Sequence[int]) -> None:
+        hosts = self.net.hosts
+        self.zygote.spawn([(node, hosts[node].netns) for node in nodes], self._nice)
+        self._ready -= set(nodes)
+        self._await("start", self._ready)
+
+    def _await(self, what: str, done: set[int]) -> None:
+        """Waits until all agents have done it, hearing their reports."""
+        deadline = time.monotonic() + READY_S
+        while missing := set(range(self.graph.nodes)) - done:
+            self._listen(0.2)
+            if what == "start" and self._deaths:
+                raise SessionError(f"{self._deaths[0]} before it was ready; {self._last_words()}")
+            if time.monotonic() > deadline:
+                name = self.graph.host(min(missing)).name
+                raise SessionError(
+                    f"{name} and {len(missing) - 1} other agents did not {what} within "
+                    f"{READY_S:.0f} s; {self._last_words()}"
+                )
+
+    def _last_words(self) -> str:
+        said = (self.trace / "agents.log").read_text(errors="replace").split("\n")
+        return f"their log ends with {said[-2]!r}" if len(said) > 1 else "their log is empty"
+
+    def _broadcast(self, command: dict[str, Any]) -> None:
+        data = json.dumps(command).encode()
+        for host in self.graph.hosts:
+            self._send(data, host.node)
+
+    def _send(self, data: bytes, node: int) -> None:
+        while True:
+            try:
+                self._socket.sendto(data, str(self._control / f"agent-{node}"))
+                return
+            except BlockingIOError:
+                # Its queue is full: it is busy, or waits for us to read its reports.
+                self._listen(0.001)
+            except (ConnectionRefusedError, FileNotFoundError):
+                return  # it has died; its death will be heard of
+
+    def _listen(self, timeout_s: float) -> None:
+        """Takes in what agents and zygote have to say; waits for the first word at most so long."""
+        if not self._poll.poll(timeout_s * 1e3):
+            return
+        for report in self._reports():
+            kind = report["is"]
+            if kind == "infected":
+                self._infected.append(report["run"])
+            elif kind == "ready":
+                self._ready.add(report["node"])
+            elif kind == "exited":
+                self._exited.add(report["node"])
+            elif kind == "error":
+                name = self.graph.host(report["node"]).name
+                self._deaths.append(f"the agent of {name} failed: {report['text']}")
+        for node, status in self.zygote.deaths():
+            if node not in self._exited:
+                self._bury(node, status)
+
+    def _reports(self) -> Iterator[dict[str, Any]]:
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return
+            yield json.loads(data)
+
+    def _bury(self, node: int, status: int) -> None:
+        """Notes an agent's death; while runs follow, another takes its place."""
+        how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+        self._deaths.append(f"the agent of {self.graph.host(node).name} died ({how})")
+        self._kills[node] = self._kills.get(node, 0) + 1
+        if node in self._ready:
+            self._ready.discard(node)
+            self.zygote.spawn([(node, self.net.hosts[node].netns)], self._nice)
+
+    def _drain(self) -> None:
+        """Waits until the datagram counts of all hosts stand still."""
+        deadline = time.monotonic() + DRAIN_S
+        before = terms.datagrams(self.net, self.graph)
+        while True:
+            self.wait_until(time.monotonic() + DRAIN_STEP_S)
+            now = terms.datagrams(self.net, self.graph)
+            if now == before:
+                return
+            if time.monotonic() > deadline:
+                raise SessionError(f"datagrams still move {DRAIN_S:.0f} s after the last run ended")
+            before = now
+
+
+def _lengthen_queues() -> None:
+    """Lets the harness's socket hold what all agents have to say at once.
+
+    With the kernel's ten datagrams, a thousand agents wake for each place that falls free in it.
+    The sysctl is the lab's own; kernels that do not offer it there leave the reports slower.
+    """
+    with suppress(OSError):
+        Path("/proc/sys/net/unix/max_dgram_qlen").write_text("65536")
+
+
+def _overflows(stood: Terms) -> int:
+    """Datagrams that found the socket of their agent full."""
+    return sum(host.overflows for host in stood.hosts.values())

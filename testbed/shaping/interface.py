@@ -1,0 +1,109 @@
+"""What every shaping backend offers: apply impairments to the ports of a router, read them back.
+
+A port is one direction of one link: the device by which packets leave a router. Loss towards a
+host sits on the port of its own access link and nowhere else, so a packet meets it once, whether
+it comes from far away or, by hairpin through the router, from the host's own subnet.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from topologies.elements import Impairment, link_device, router_port
+from topologies.graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One direction of one link, named by the router that packets leave and the device."""
+
+    router: str
+    device: str
+    to: str
+    """The host or router at the far end."""
+    bridged: bool
+    """Whether the device is a port of a subnet's bridge (towards a host) or a routed link."""
+    impairment: Impairment
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What a backend did to the packets of one port since it was applied."""
+
+    passed: int
+    dropped: int
+    dropped_udp: int | None
+    """How many of `dropped` were UDP; None when the backend cannot tell."""
+
+    @property
+    def offered(self) -> int:
+        return self.passed + self.dropped
+
+
+class Backend(abc.ABC):
+    """One way to impair packets with what the kernel has."""
+
+    name: ClassVar[str]
+    can: ClassVar[frozenset[str]]
+    """The fields of Impairment that it can give."""
+    resolution: ClassVar[float]
+    """The largest difference between a ratio asked for and the one that the kernel holds."""
+
+    @abc.abstractmethod
+    def probe(self, netns: int) -> str | None:
+        """Why this kernel cannot do it, with the remedy; None when it can.
+
+        Tries it for real, in a namespace made for that.
+        """
+
+    @abc.abstractmethod
+    def refusal(self, impairment: Impairment) -> str | None:
+        """Why a value within `can` is out of reach, with the remedy; None when it is not."""
+
+    @abc.abstractmethod
+    def apply(self, netns: int, ports: Sequence[Port]) -> None:
+        """Replaces all that this backend shapes in the router's namespace. Raises ShapingError."""
+
+    @abc.abstractmethod
+    def read_back(self, netns: int) -> dict[str, Impairment]:
+        """What the kernel holds now, by device. A device that is not shaped is not listed."""
+
+    @abc.abstractmethod
+    def counted(self, netns: int) -> dict[str, Shaped]:
+        """Packets passed and dropped by device; exact once traffic has stopped."""
+
+
+def asked(impairment: Impairment) -> dict[str, float]:
+    """The fields of an impairment that are not "none of it", by name."""
+    return {
+        field.name: getattr(impairment, field.name)
+        for field in dataclasses.fields(impairment)
+        if getattr(impairment, field.name) != field.default
+    }
+
+
+def ports(graph: Graph) -> Iterator[Port]:
+    """Every port of the graph that asks for some impairment."""
+    for port in _all_ports(graph):
+        if asked(port.impairment):
+            yield port
+
+
+def by_router(found: Sequence[Port]) -> Mapping[str, list[Port]]:
+    grouped: dict[str, list[Port]] = {}
+    for port in found:
+        grouped.setdefault(port.router, []).append(port)
+    return grouped
+
+
+def _all_ports(graph: Graph) -> Iterator[Port]:
+    router_of = {subnet.name: subnet.router for subnet in graph.subnets}
+    for host in graph.hosts:
+        yield Port(router_of[host.subnet], router_port(host), host.name, True, host.receive)
+    for link in graph.links:
+        yield Port(link.upper, link_device(link, "upper"), link.lower, False, link.down)
+        yield Port(link.lower, link_device(link, "lower"), link.upper, False, link.up)

@@ -1,0 +1,76 @@
+"""Picks the backend for a graph by trying what the kernel can do.
+
+The first one that gives everything the graph asks for is taken. nftables comes first because it
+counts what it drops by kind, and because netem is missing from many kernels (microVMs, WSL2,
+minimal cloud images).
+"""
+
+from __future__ import annotations
+
+import os
+
+from testbed import namespaces
+from testbed.errors import ShapingError, UsageError, near
+from testbed.shaping.interface import Backend, Port, asked, ports
+from testbed.shaping.netem import Netem
+from testbed.shaping.nftables import Nftables
+from topologies.graph import Graph
+
+BACKENDS: tuple[Backend, ...] = (Nftables(), Netem())
+
+
+def choose(graph: Graph, only: str | None = None) -> Backend | None:
+    """The backend that gives what `graph` asks for; None when it asks for nothing.
+
+    Nothing is left changed: the kernel is probed in namespaces of its own, before there is a
+    network. `only` names the one backend to consider. Raises ShapingError with each backend's
+    reason, UsageError for a name that does not exist.
+    """
+    candidates = [each for each in BACKENDS if only in (None, each.name)]
+    if not candidates:
+        names = [each.name for each in BACKENDS]
+        raise UsageError(f"shaping backend {only}: unknown; {near(str(only), names)}")
+    wanted = list(ports(graph))
+    if not wanted:
+        return None
+    reasons = []
+    for backend in candidates:
+        reason = unable(backend, wanted) or probed(backend)
+        if reason is None:
+            return backend
+        reasons.append(f"{backend.name}: {reason}")
+    raise ShapingError(f"{_first(wanted)}: no backend can give it here; {'; '.join(reasons)}")
+
+
+def unable(backend: Backend, wanted: list[Port]) -> str | None:
+    """The first thing asked for that the backend does not give on any kernel."""
+    for port in wanted:
+        for field in asked(port.impairment):
+            if field not in backend.can:
+                return f"gives {', '.join(sorted(backend.can))} only, not {port.to}'s {field}"
+        refusal = backend.refusal(port.impairment)
+        if refusal is not None:
+            return f"{port.to}: {_worded(port)}: {refusal}"
+    return None
+
+
+def probed(backend: Backend) -> str | None:
+    """`backend.probe` in a network namespace that is gone afterwards."""
+    try:
+        netns = namespaces.new_network()
+    except OSError as error:
+        return f"no network namespace to try it in: {error.strerror}; run as root or inside a lab"
+    try:
+        return backend.probe(netns)
+    finally:
+        os.close(netns)
+
+
+def _first(wanted: list[Port]) -> str:
+    # The one that asks for most tells the reader most.
+    port = max(wanted, key=lambda each: len(asked(each.impairment)))
+    return f"{port.to}: {_worded(port)}"
+
+
+def _worded(port: Port) -> str:
+    return ", ".join(f"{field} = {value:g}" for field, value in asked(port.impairment).items())

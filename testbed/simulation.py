@@ -1,0 +1,283 @@
+"""Simulates an experiment and writes the run directory that an emulation of it would.
+
+The same file, seeds, sources, protocol objects and tables as `testbed.emulation`, in virtual time:
+metrics, claims and plots do not know the difference but for `evidence` in the manifest. No lab is
+needed. Runs that an emulation would have under way at once are simulated one after the other, since
+multicasts do not touch each other, and their core counts are added.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from agents import registry
+from testbed import claims, collector, health, metadata, plots, results, summary
+from testbed.counters import Count
+from testbed.errors import UsageError, near
+from testbed.experiment import Cell, Experiment
+from testbed.outcome import Outcome
+from testbed.progress import Progress
+from testbed.replicates import Replicate, concurrency, replicates
+from testbed.simulator.event import Simulation
+from testbed.simulator.memory import check_memory
+from testbed.simulator.paths import Network
+from testbed.simulator.recorder import Recorder
+
+ENGINES = ("event",)
+
+ROUND_S = 0.5
+"""Stands for `round_s = "auto"`: in virtual time every round is kept up with."""
+
+HOST_BYTES = 6_000
+"""Of memory for a node with its protocol object: 4,543 bytes for push on Python 3.11
+(benchmarks/events.py), and room for what a bigger one keeps."""
+
+EVENT_BYTES = 130
+"""Of memory for an event, in its record and in the table made of them."""
+
+TYPICAL_ROUNDS = 12
+"""Of a dissemination, for what it needs of time and memory."""
+
+EVENT_S = 1e-5
+"""For the progress bar only."""
+
+
+@dataclass(frozen=True)
+class SimulatedOutcome(Outcome):
+    """What `testbed simulate` has to show."""
+
+    engine: str = "event"
+
+    def document(self) -> dict[str, Any]:
+        return {**super().document(), "engine": self.engine}
+
+
+class EventSimulation:
+    """Collects what the runs of one experiment yield."""
+
+    def __init__(self, experiment: Experiment, seed: int, progress: Progress) -> None:
+        self.experiment = experiment
+        self.seed = seed
+        self.progress = progress
+        self.replicates: list[Replicate] = []
+        self.batches: list[dict[str, Any]] = []
+        self.samples: list[dict[str, Any]] = []
+        self.hosts: list[pd.DataFrame] = []
+        self.facts: list[dict[str, Any]] = []
+        self._records: list[npt.NDArray[Any]] = []
+        self._at: list[npt.NDArray[np.int32]] = []
+        self._networks: dict[str, tuple[int, Network]] = {}
+        self._runs = count(1)
+
+    def run(self) -> None:
+        for cell in self.experiment.cells:
+            self.progress.note(f"{cell.protocol}, {cell.nodes} nodes, loss {cell.loss_ratio}")
+            boot, network = self._network(cell)
+            if cell.run.kind == "saturated":
+                self._saturate(boot, network, cell)
+            else:
+                self._disseminate(boot, network, cell)
+
+    def _network(self, cell: Cell) -> tuple[int, Network]:
+        """The network of a cell and its number; cells with equal ones share it."""
+        key = repr((cell.topology, cell.nodes, cell.loss_ratio, sorted(cell.parameters.items())))
+        if key not in self._networks:
+            graph = cell.graph()
+            boot = len(self._networks)
+            self._networks[key] = boot, Network(graph)
+            self.hosts.append(collector.host_rows(graph).assign(boot=boot))
+            classes = {f"{a}->{b}": loss for (a, b), loss in graph.loss_classes().items()}
+            fact = {"boot": boot, "graph": graph.name, "nodes": graph.nodes}
+            self.facts.append({**fact, "composed_loss": classes})
+        return self._networks[key]
+
+    def _start(self, network: Network, replicate: Replicate) -> Simulation:
+        order = replicate.order
+        return Simulation(
+            network,
+            registry.load(order.protocol),
+            order.options,
+            seed=order.seed,
+            timing=order.timing,
+            round_s=order.round_s,
+            sources=order.sources,
+            payload_bytes=order.payload_bytes,
+            record=Recorder(order.run),
+        )
+
+    def _end(self, replicate: Replicate, simulation: Simulation) -> None:
+        simulation.stop()
+        replicate.stop_ns = simulation.now_ns
+        replicate.infected = simulation.infected
+        replicate.reasons += simulation.failures
+        records, hosts = simulation.recorder.finish()
+        self._records.append(records)
+        self._at.append(hosts)
+        self.replicates.append(replicate)
+
+    def _disseminate(self, boot: int, network: Network, cell: Cell) -> None:
+        round_s = cell.run.round_s or ROUND_S
+        horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
+        repeats = cell.run.repeats
+        for replicate in replicates(self.seed, self._runs, boot, cell, repeats, round_s):
+            simulation = self._start(network, replicate)
+            simulation.advance(horizon_ns, until_all=True)
+            self._end(replicate, simulation)
+            self.progress.advance(expected_s(cell) / cell.run.repeats)
+
+    def _saturate(self, boot: int, network: Network, cell: Cell) -> None:
+        """Samples the core's counts at the end of the warm-up and of each period after it."""
+        round_s = cell.run.round_s or ROUND_S
+        at_once = min(concurrency(cell, round_s), cell.run.rounds)
+        periods = -(-cell.run.rounds // at_once)
+        times_ns = [
+            round((cell.run.warmup_rounds + period) * round_s * 1e9)
+            for period in range(periods + 1)
+        ]
+        packets: list[Counter[tuple[str, str, int]]] = [Counter() for _ in times_ns]
+        sizes: list[Counter[tuple[str, str, int]]] = [Counter() for _ in times_ns]
+        mine = list(replicates(self.seed, self._runs, boot, cell, at_once, round_s))
+        for replicate in mine:
+            simulation = self._start(network, replicate)
+            for place, time_ns in enumerate(times_ns):
+                simulation.advance(time_ns)
+                for crossing in simulation.crossings:
+                    for kind, number in crossing.packets.items():
+                        way = crossing.input, crossing.output, kind
+                        packets[place][way] += number
+                        sizes[place][way] += crossing.bytes[kind]
+            self._end(replicate, simulation)
+            self.progress.advance(expected_s(cell) / at_once)
+        first = {"batch": len(self.batches), "cell": cell.index, "runs": at_once}
+        core = network.graph.core.name
+        for place, time_ns in enumerate(times_ns):
+            counts = [
+                Count(core, *way, number, sizes[place][way])
+                for way, number in sorted(packets[place].items())
+            ]
+            self.samples += [
+                {"batch": first["batch"], "time_ns": time_ns, **row}
+                for row in collector.count_rows(counts, level=0)
+            ]
+            if place:
+                crossed = packets[place].total() - packets[place - 1].total()
+                row = {"rounds": 1.0, "core_packets": crossed, "voided": False}
+                self.batches.append({**first, **row, "first_run": mine[0].order.run})
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        runs = pd.DataFrame([replicate.row() for replicate in self.replicates])
+        runs = runs.assign(**dict.fromkeys(health.GATES, 0.0))
+        runs["voided"] = runs["reasons"] != ""
+        start_ns = runs.set_index("run")["start_ns"]
+        events = collector.frame(np.concatenate(self._records), np.concatenate(self._at), start_ns)
+        batches = pd.DataFrame(self.batches, columns=[*collector.BATCH_COLUMNS, "voided"])
+        return {
+            "runs": runs,
+            "events": events,
+            "deliveries": collector.deliveries(events),
+            "hosts": pd.concat(self.hosts, ignore_index=True),
+            "counters": pd.DataFrame(self.samples, columns=list(collector.SAMPLE_COLUMNS)),
+            "batches": batches,
+        }
+
+
+def expected_events(cell: Cell) -> float:
+    """Roughly the events of a cell: a tick, and of each datagram the sending and the receipt."""
+    a_round = cell.nodes * (1 + 2 * int(cell.options.get("fan_out", 1)))
+    if cell.run.kind == "saturated":
+        at_once = min(concurrency(cell, cell.run.round_s or ROUND_S), cell.run.rounds)
+        return a_round * (cell.run.rounds + at_once * cell.run.warmup_rounds)
+    return a_round * cell.run.repeats * min(TYPICAL_ROUNDS, cell.run.horizon_rounds)
+
+
+def expected_s(cell: Cell) -> float:
+    """Roughly how long a cell takes, for the progress bar."""
+    return expected_events(cell) * EVENT_S
+
+
+def check_size(cells: Sequence[Cell]) -> None:
+    """Raises `UsageError`, naming the size that fits, for more nodes than the memory holds."""
+    events = sum(map(expected_events, cells)) * EVENT_BYTES
+    nodes = max(cell.nodes for cell in cells)
+    check_memory(nodes, HOST_BYTES + int(events / nodes))
+
+
+def simulate(experiment: Experiment, *, seed: int, folder: Path, progress: Progress) -> Path:
+    """Simulates a whole experiment into a run directory below `folder`; returns its path."""
+    check_size(experiment.cells)
+    results.remove_abandoned(folder)
+    with results.new_run(folder, experiment.name, seed) as directory:
+        simulated = EventSimulation(experiment, seed, progress)
+        simulated.run()
+        tables = simulated.tables()
+        for name, table in tables.items():
+            directory.write_table(name, table)
+        sources = sorted({cell.protocol_source for cell in experiment.cells})
+        directory.write_json(
+            "manifest.json",
+            {
+                "format": results.FORMAT,
+                "evidence": "simulated",
+                "engine": "event",
+                "experiment": experiment.manifest(),
+                "seed": seed,
+                "message_types": {
+                    str(number): message.__name__
+                    for source in sources
+                    for number, message in registry.load(source).messages.items()
+                },
+                "boots": simulated.facts,
+                **metadata.describe(),
+            },
+        )
+        directory.write_json("health.json", health.summarize(tables["runs"], [], {}))
+        return directory.finish()
+
+
+def run(
+    experiment: Experiment,
+    *,
+    folder: Path,
+    progress: Progress,
+    seed: int | None = None,
+    engine: str = "event",
+) -> Outcome:
+    """Simulates an experiment, judges the claims that it names, and draws its plots.
+
+    Repeats bit for bit with its seed. Raises `UsageError` for an unknown engine, for what the
+    simulator does not model, and for more nodes than the machine's memory holds.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}; {near(engine, ENGINES)}")
+    seed = secrets.randbits(32) if seed is None else seed
+    progress.expect(sum(map(expected_s, experiment.cells)))
+    final = simulate(experiment, seed=seed, folder=folder, progress=progress)
+    tables = results.load(final)
+    judged = claims.judge(experiment.claims, [tables]) if experiment.claims else []
+    # A claim that this experiment alone cannot judge has no runs here.
+    verdicts = [row for row in judged if row.runs]
+    drawn = plots.draw([tables], final / "plots")
+    document = {"verdicts": [row.row() for row in verdicts]}
+    (final / "verdicts.json").write_text(json.dumps(document, indent=2) + "\n")
+    results.hand_over(final)
+    return SimulatedOutcome(
+        run_dir=final,
+        experiment=experiment.name,
+        seed=seed,
+        health=dict(tables.health),
+        summary=summary.rows(tables),
+        verdicts=verdicts,
+        plots=drawn,
+        engine=engine,
+    )

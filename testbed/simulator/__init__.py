@@ -1,0 +1,1 @@
+"""Epidemics in virtual time, without a network."""

@@ -1,0 +1,1 @@
+"""Engines of synchronous rounds that keep the state of every node."""

@@ -1,0 +1,59 @@
+"""How a multicast spread in each run: when each node had it, and what was sent meanwhile.
+
+Shared by the metrics. Times count from the first delivery of a run, which is its source's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from testbed.tables import RunTables
+
+
+def single_source(tables: RunTables) -> pd.DataFrame:
+    """The runs with one source: the others are saturated from the start and spread nothing."""
+    return tables.runs[tables.runs["sources"] != "all"]
+
+
+def delays(tables: RunTables) -> pd.DataFrame:
+    """Columns run, host, delay: periods from the multicast to a node's first delivery of it."""
+    runs = single_source(tables).set_index("run")
+    mine = tables.deliveries[tables.deliveries["run"].isin(runs.index)]
+    first = mine.groupby(["run", "host"])["time_ns"].min().reset_index()
+    since = first["time_ns"] - first.groupby("run")["time_ns"].transform("min")
+    first["delay"] = since / (first["run"].map(runs["round_s"]) * 1e9)
+    return first.loc[:, ["run", "host", "delay"]]
+
+
+def reached(tables: RunTables) -> pd.Series[float]:
+    """Nodes that have the multicast at the end of the run."""
+    hosts = tables.deliveries.groupby("run")["host"].nunique()
+    return hosts.reindex(tables.runs["run"], fill_value=0).astype(float)
+
+
+def periods_to(tables: RunTables, share: float) -> pd.Series[float]:
+    """Periods until `share` (0..1) of the nodes are infected, the number of nodes rounded up."""
+    runs = single_source(tables).set_index("run")
+    needed = np.ceil(share * runs["nodes"]).astype(int)
+    ranked = delays(tables).sort_values(["run", "delay"])
+    ranked["rank"] = ranked.groupby("run").cumcount() + 1
+    at = ranked[ranked["rank"] == ranked["run"].map(needed)].set_index("run")["delay"]
+    times = at.reindex(runs.index, fill_value=math.inf)
+    return times.reindex(tables.runs["run"])
+
+
+def last_infection_ns(tables: RunTables) -> pd.Series[float]:
+    """When the last node was infected, on the run's clock; infinite when one never was."""
+    runs = single_source(tables).set_index("run")
+    first = tables.deliveries.groupby(["run", "host"])["time_ns"].min().groupby("run")
+    last = first.max().reindex(runs.index).astype(float)
+    whole = first.size().reindex(runs.index, fill_value=0) >= runs["nodes"]
+    return last.where(whole, math.inf).reindex(tables.runs["run"])
+
+
+def sends(tables: RunTables) -> pd.DataFrame:
+    """The send events of all runs."""
+    return tables.events.loc[tables.events["event"] == "send", ["run", "time_ns"]]

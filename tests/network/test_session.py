@@ -1,0 +1,108 @@
+"""Agents, routers and books of a session, on real networks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from testbed.session import Order, Session
+from tests.network.capture import Ring, Tcpdump
+from topologies import two_subnets
+from topologies.elements import link_device
+
+pytestmark = [pytest.mark.network, pytest.mark.in_lab]
+
+PUSH = 0x10
+
+
+def order(run: int, sources: list[int] | str = "all", round_s: float = 0.1) -> Order:
+    options = {"fan_out": 2, "retention": "forever"}
+    return Order(run, run, "push", options, "free", round_s, sources, payload_bytes=64)
+
+
+def spread(session: Session, seconds: float) -> None:
+    """Lets two multicasts that every node has run for a while."""
+    session.start([order(1), order(2)])
+    session.wait_until(time.monotonic() + seconds)
+    session.stop([1, 2])
+
+
+def test_core_counts_equal_an_independent_capture_to_the_packet(tmp_path: Path) -> None:
+    graph = two_subnets.build(hosts=16, loss_ratio=0.2)
+    with Session(graph, ["push"], tmp_path) as session:
+        core = session.net.get(graph.core.name).netns
+        rings = [Ring(core, link_device(link, "upper")) for link in graph.links]
+        spread(session, 1.5)
+        ledger = session.finish()
+        _, counts = session.sample_core()
+        seen = [datagram.type for ring in rings for datagram in ring.read()]
+        assert sum(ring.lost() for ring in rings) == 0
+    assert ledger.complaints == []
+    counted: Counter[int] = Counter()
+    for count in counts:
+        counted[count.type] += count.packets
+    assert counted[PUSH] > 200
+    assert counted == Counter(seen)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="tcpdump cannot change its user in a user's lab")
+def test_core_counts_equal_tcpdump_to_the_packet(tmp_path: Path) -> None:
+    graph = two_subnets.build(hosts=16)
+    trace = tmp_path / "trace"
+    trace.mkdir()
+    with Session(graph, ["push"], trace) as session:
+        core = session.net.get(graph.core.name).netns
+        dumps = [
+            Tcpdump(core, link_device(link, "upper"), tmp_path / link.lower, "udp")
+            for link in graph.links
+        ]
+        spread(session, 1.5)
+        session.finish()
+        _, counts = session.sample_core()
+        seen = sum((dump.stop() for dump in dumps), Counter())
+    assert sum(seen.values()) > 200
+    assert seen == Counter({PUSH: sum(count.packets for count in counts)})
+
+
+def test_the_books_balance_under_loss(tmp_path: Path) -> None:
+    with Session(two_subnets.build(hosts=8, loss_ratio=0.5), ["push"], tmp_path) as session:
+        spread(session, 0.5)
+        ledger = session.finish()
+    assert ledger.complaints == []
+    lost = ledger.facts["loss"]["0.5"]
+    # Beside the datagrams, loss meets a few IGMP reports that a new bridge sends.
+    assert lost["offered"] >= ledger.facts["datagrams"] > 50
+    assert 0 < lost["dropped"] < lost["offered"]
+
+
+def test_an_agent_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        session.start([order(1)])
+        session.zygote.kill(2, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        deaths: list[str] = []
+        while not deaths and time.monotonic() < deadline:
+            session.wait_until(time.monotonic() + 0.01)
+            deaths = session.deaths()
+        session.stop([1])
+        assert deaths == ["the agent of h3 died (SIGKILL)"]
+        session.start([order(2, sources=[0])])
+        reached: Counter[int] = Counter()
+        while reached[2] < 4 and time.monotonic() < deadline:
+            reached.update(session.newly_infected(0.05))
+        session.stop([2])
+        assert reached[2] == 4
+        assert session.finish().complaints == []
+
+
+def test_a_stranger_s_datagrams_are_found_by_the_books(tmp_path: Path) -> None:
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        h1, h2 = session.net.get("h1", "h2")
+        h1.cmd(f"echo garbage > /dev/udp/{h2.IP()}/9000")
+        complaints = session.finish().complaints
+    assert "another program" in "\n".join(complaints), complaints

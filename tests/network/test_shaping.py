@@ -1,0 +1,180 @@
+"""Tests of testbed.shaping on live networks: what each backend of this kernel really does."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import pytest
+
+from testbed import lab, shaping
+from testbed.errors import ShapingError
+from testbed.namespaces import entered
+from testbed.netlink import Channel
+from testbed.network import Network
+from testbed.nft import Nft
+from testbed.rtnetlink import link
+from testbed.shaping import pick
+from testbed.shaping.netem import LIMIT_PACKETS, replaced
+from testbed.shaping.nftables import TABLE
+from tests.network.traffic import Sockets, plausible, two_subnets
+from topologies.elements import Impairment
+from topologies.graph import Graph
+
+pytestmark = [pytest.mark.network, pytest.mark.in_lab]
+
+RATIOS = (0.01, 0.3, 0.9)
+REPORTS = 10  # at most: IGMP reports of a bridge that has just come up are shaped as well
+BACKENDS = {backend.name: backend for backend in shaping.BACKENDS}
+
+
+def loss(ratio: float) -> Impairment:
+    return Impairment(loss_ratio=ratio)
+
+
+@functools.cache
+def problem(name: str) -> str | None:
+    return lab.call(lambda: pick.probed(BACKENDS[name]))
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of each backend; a test is skipped for those that this kernel does not have."""
+    name: str = request.param
+    reason = problem(name)
+    if reason:
+        pytest.skip(f"{name}: {reason}")
+    return name
+
+
+def only(name: str) -> pytest.MarkDecorator:
+    """For a test of what one backend alone has."""
+    return pytest.mark.parametrize("backend", [name], indirect=True)
+
+
+def test_some_backend_works_on_this_kernel() -> None:
+    # Else all tests that are skipped for a missing backend would hide a broken one.
+    assert [name for name in BACKENDS if not pick.probed(BACKENDS[name])] != []
+
+
+def test_loss_of_each_host_is_what_was_asked_for(backend: str) -> None:
+    graph = two_subnets(8, **{f"h{i}": loss(ratio) for i, ratio in enumerate(RATIOS, 1)})
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        # From the host's own subnet, by hairpin, and from the other one.
+        sockets.send([(source, target) for target in range(3) for source in (3, 4)], count=5000)
+        counted = applied.counted()
+    for node, ratio in enumerate(RATIOS):
+        lost = 10_000 - sockets.received[node]
+        assert plausible(lost, 10_000, ratio, tests=6), f"h{node + 1}: {lost} of 10,000 lost"
+        shaped = counted["r1", f"p{node}"]
+        assert 0 <= shaped.dropped - lost <= REPORTS
+        assert 0 <= shaped.passed - sockets.received[node] <= REPORTS
+        assert shaped.dropped_udp in (lost, None)
+
+
+def test_loss_of_one_loses_all_and_loss_of_zero_nothing(backend: str) -> None:
+    graph = two_subnets(4, h1=loss(1))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        sockets.send([(1, 0), (2, 0), (0, 1), (0, 2), (2, 3)], count=2000)
+    assert sockets.received == [0, 2000, 2000, 2000]
+    assert applied.backend == backend
+
+
+def test_a_path_loses_what_the_graph_says_it_does(backend: str) -> None:
+    graph = two_subnets(4, receive=loss(0.3), across=loss(0.4))
+    assert graph.path_loss(0, 1) == pytest.approx(0.3)
+    assert graph.path_loss(0, 2) == pytest.approx(1 - 0.6 * 0.6 * 0.7)
+    with Network(graph) as net:
+        shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        sockets.send([(0, 1), (0, 2)], count=8000)
+    for node in (1, 2):
+        lost = 8000 - sockets.received[node]
+        assert plausible(lost, 8000, graph.path_loss(0, node), tests=4), f"{lost} of 8,000 lost"
+
+
+def test_achieved_loss_is_known_by_ratio(backend: str) -> None:
+    graph = two_subnets(4, receive=loss(0.5), h4=loss(0.25))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        sockets.send([(0, 1), (1, 2), (1, 3)], count=1000)
+        achieved = applied.by_ratio()
+    assert 2000 <= achieved[0.5][1] <= 2000 + REPORTS
+    assert 1000 <= achieved[0.25][1] <= 1000 + REPORTS
+    for ratio, nodes in ((0.5, (1, 2)), (0.25, (3,))):
+        lost = 1000 * len(nodes) - sum(sockets.received[node] for node in nodes)
+        assert 0 <= achieved[ratio][0] - lost <= REPORTS
+
+
+def test_a_graph_without_loss_is_left_alone() -> None:
+    graph = two_subnets(4)
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph)
+        applied.check()
+    assert applied.backend == "none"
+    assert applied.counted() == {}
+
+
+@only("nftables")
+def test_rules_changed_behind_the_back_are_noticed(backend: str) -> None:
+    graph = two_subnets(4, receive=loss(0.25))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        nft = Nft(net.get("r2").netns)
+        nft.change(f"delete element bridge {TABLE} ports {{ p3 }}")
+        with pytest.raises(ShapingError, match=r"r2 p3 .*wanted loss_ratio = 0.25.* says 0.0"):
+            applied.check()
+        nft.change(f"flush chain bridge {TABLE} out")
+        with pytest.raises(ShapingError, match="r2 p2"):
+            applied.check()
+        nft.close()
+
+
+@only("netem")
+def test_a_queue_changed_behind_the_back_is_noticed(backend: str) -> None:
+    graph = two_subnets(4, receive=loss(0.25))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        with entered(net.get("r2").netns):
+            channel = Channel("r2")
+        channel.ask([replaced(link(channel, "p3").index, "p3", loss(0.2))])
+        channel.close()
+        with pytest.raises(ShapingError, match=r"r2 p3 .*wanted loss_ratio = 0.25.* says 0.2"):
+            applied.check()
+
+
+@only("netem")
+def test_tc_lists_what_was_asked_for(backend: str) -> None:
+    graph = two_subnets(4, h3=loss(0.25))
+    with Network(graph) as net:
+        shaping.apply(net, graph, backend)
+        listed = json.loads(net.get("r2").cmd("tc -j qdisc show dev p2"))
+    assert [each["kind"] for each in listed] == ["netem"]
+    assert listed[0]["options"]["loss-random"]["loss"] == 0.25
+    assert listed[0]["options"]["limit"] == LIMIT_PACKETS
+    assert "delay" not in listed[0]["options"]
+
+
+def test_what_no_backend_gives_is_refused_before_a_network_is_built() -> None:
+    graph = two_subnets(4, h2=Impairment(loss_ratio=0.1, delay_ms=20))
+    with pytest.raises(ShapingError, match=r"^h2: loss_ratio = 0.1, delay_ms = 20: no backend"):
+        shaping.choose(graph)
+
+
+def test_a_ratio_is_held_as_finely_as_the_backend_says(backend: str) -> None:
+    ratios = [0.5**k for k in range(1, 30)] + [1 - 0.5**k for k in range(2, 30)] + [1 / 3, 0.1]
+    graph = two_subnets(len(ratios))
+    hosts = [
+        dataclasses.replace(host, receive=loss(ratio))
+        for host, ratio in zip(graph.hosts, ratios, strict=True)
+    ]
+    graph = Graph("fine", graph.routers, graph.subnets, tuple(hosts), graph.links)
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+    assert applied.backend == backend

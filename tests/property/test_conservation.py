@@ -1,0 +1,137 @@
+"""Conservation over random histories: whatever becomes of datagrams, the terms account for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields, replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.conservation import (
+    AgentTerms,
+    HostTerms,
+    Loss,
+    PortTerms,
+    RouterTerms,
+    Terms,
+    explain,
+)
+from topologies.elements import PERFECT, Router
+from topologies.graph import Graph
+from topologies.layout import lay_out
+
+ROUTERS = [
+    Router("r0", 0, None),
+    Router("r1", 1, "r0"),
+    Router("r2", 1, "r0"),
+    Router("r3", 2, "r1"),
+]
+GRAPH = Graph(
+    "tree", *lay_out(ROUTERS, [("r1", 2), ("r2", 1), ("r3", 2), ("r0", 1)], PERFECT, PERFECT)
+)
+ENDS = ("read", "no_port", "errors")
+
+Ledger = Counter[tuple[str, ...]]
+
+
+def history(random: Random, datagrams: int) -> Ledger:
+    """Sends datagrams between random hosts and writes down, as the kernel does, what it sees."""
+    seen: Ledger = Counter()
+    for _ in range(datagrams):
+        source, target = random.randrange(GRAPH.nodes), random.randrange(GRAPH.nodes)
+        name, other = GRAPH.host(source).name, GRAPH.host(target).name
+        seen[name, "sent"] += 1
+        if source == target:
+            seen[name, "looped"] += 1
+            seen[other, random.choice(ENDS)] += 1
+        elif travel(random, seen, source, target):
+            seen[other, "offered"] += 1
+            if random.random() < 0.3:
+                seen[other, "lost"] += 1
+            else:
+                seen[other, random.choice(ENDS)] += 1
+    return seen
+
+
+def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
+    """Whether a datagram gets to the router of its target's subnet, and out of it."""
+    path = GRAPH.path(source, target)
+    came = GRAPH.host(source).subnet
+    for here, there in zip(path, (*path[1:], None), strict=True):
+        if there is None:
+            went, device, back = GRAPH.host(target).subnet, "", ""
+        elif GRAPH.router(here).parent == there:
+            went, device, back = "up", "up", here
+        else:
+            went, device, back = there, f"d-{there}", "up"
+        seen[here, "forwarded", came, went] += 1
+        if there is not None and random.random() < 0.2:
+            seen[here, "lost", device] += 1
+            return False
+        came = back
+    return True
+
+
+def terms_of(seen: Ledger) -> Terms:
+    hosts = {
+        host.name: HostTerms(
+            **{name: seen[host.name, name] for name in ("sent", "looped", "offered", *ENDS)},
+            lost=Loss(seen[host.name, "lost"], seen[host.name, "lost"]),
+        )
+        for host in GRAPH.hosts
+    }
+    routers = {}
+    for router in GRAPH.routers:
+        ways = {key[2:]: n for key, n in seen.items() if key[:2] == (router.name, "forwarded")}
+        losses = {key[2]: n for key, n in seen.items() if key[:2] == (router.name, "lost")}
+        routers[router.name] = RouterTerms(
+            {(came, went): n for (came, went), n in ways.items()},
+            ports={device: PortTerms(Loss(n, n)) for device, n in losses.items()},
+        )
+    return Terms(hosts, routers)
+
+
+def agents_of(terms: Terms) -> dict[int, AgentTerms]:
+    return {
+        host.node: AgentTerms(terms.hosts[host.name].sent, terms.hosts[host.name].read)
+        for host in GRAPH.hosts
+    }
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, 60))
+def test_every_history_is_explained(random: Random, datagrams: int) -> None:
+    terms = terms_of(history(random, datagrams))
+    assert explain(GRAPH, terms, agents_of(terms)) == []
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.sampled_from([-1, 1]))
+def test_one_datagram_more_or_less_in_any_term_is_noticed(
+    random: Random, datagrams: int, difference: int
+) -> None:
+    terms = terms_of(history(random, datagrams))
+    agents = agents_of(terms)
+    host = random.choice(GRAPH.hosts).name
+    exact = [each.name for each in fields(HostTerms) if each.name in ("sent", "offered", *ENDS)]
+    name = random.choice(exact)
+    changed = replace(terms.hosts[host], **{name: getattr(terms.hosts[host], name) + difference})
+    off = Terms({**terms.hosts, host: changed}, terms.routers)
+    assert explain(GRAPH, off, agents) != []
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.sampled_from([-1, 1]))
+def test_one_datagram_more_or_less_at_any_router_is_noticed(
+    random: Random, datagrams: int, difference: int
+) -> None:
+    terms = terms_of(history(random, datagrams))
+    router = random.choice(
+        [name for name in terms.routers if terms.routers[name].forwarded] or ["r0"]
+    )
+    ways = dict(terms.routers[router].forwarded) or {("r1", "r2"): 0}
+    way = random.choice(sorted(ways))
+    ways[way] += difference
+    off = Terms(
+        terms.hosts, {**terms.routers, router: replace(terms.routers[router], forwarded=ways)}
+    )
+    assert explain(GRAPH, off) != []

@@ -1,0 +1,160 @@
+"""Run directories without a network: tables as an emulated run would leave them.
+
+Disseminations are drawn by the independent reference, core counts binomially. `free_epidemic` may
+be swapped for a wrong protocol, to see that the claims notice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed.simulator.reference import Epidemic, draw
+from testbed.tables import COLUMNS, RunTables
+
+Draw = Callable[..., Epidemic]
+ROUND_S = 0.5
+
+
+def push(nodes: int, fan_out: int, rng: Random) -> Epidemic:
+    return draw(nodes, fan_out, rng=rng)
+
+
+def topology_aware(nodes: int, fan_out: int, rng: Random) -> Epidemic:
+    return draw(nodes, fan_out, rng=rng, topology_aware=True)
+
+
+def push_for_one_round(nodes: int, fan_out: int, rng: Random) -> Epidemic:
+    """A wrong push: each node spreads in its first round only."""
+    return draw(nodes, fan_out, rng=rng, rounds=1)
+
+
+def linear_flood(nodes: int, fan_out: int, rng: Random) -> Epidemic:
+    """A wrong push: the source alone sends, to one node after the other, b a period."""
+    at = [(i + rng.random()) / fan_out for i in range(nodes)]
+    sends = [(t, 0, i) for i, t in enumerate(at)][1:]
+    return Epidemic([0.0, *at[1:]], [-1] + [0] * (nodes - 1), sends, [0.0] * nodes)
+
+
+PROTOCOLS: dict[str, Draw] = {"push": push, "topology_aware": topology_aware}
+
+
+def latency(
+    sizes: Iterable[int] = (8, 16, 32, 64, 128),
+    repeats: int = 40,
+    *,
+    protocols: Mapping[str, Draw] = PROTOCOLS,
+    fan_out: int = 2,
+    seed: int = 1,
+    stretch: float = 1.0,
+    **columns: Any,
+) -> RunTables:
+    """Runs from one source each; `stretch` multiplies every time, as a slow machine would.
+
+    Further `columns` overwrite those of `runs`.
+    """
+    rng = Random(seed)
+    runs: list[dict[str, Any]] = []
+    events: list[tuple[int, int, int, str, int]] = []
+    deliveries: list[tuple[int, int, int, int]] = []
+    cells = [(protocol, nodes) for protocol in protocols for nodes in sizes]
+    for cell, (protocol, nodes) in enumerate(cells):
+        for _ in range(repeats):
+            run = len(runs) + 1
+            drawn = protocols[protocol](nodes, fan_out, rng)
+            runs.append(_run(run, cell, protocol, nodes, fan_out, "one") | columns)
+            at = [_ns(t * stretch) for t in drawn.infected_at]
+            deliveries += [
+                (run, host, t, drawn.parent[host]) for host, t in enumerate(at) if t is not None
+            ]
+            events += [
+                (run, ns, sender, "send", to)
+                for t, sender, to in drawn.sends
+                if (ns := _ns(t * stretch)) is not None
+            ]
+    return tables(
+        runs=pd.DataFrame(runs),
+        events=pd.DataFrame(events, columns=["run", "time_ns", "host", "event", "peer"]),
+        deliveries=pd.DataFrame(deliveries, columns=["run", "host", "time_ns", "parent"]),
+    )
+
+
+def core_load(
+    sizes: Iterable[int] = (16, 32, 64, 128, 256),
+    rounds: int = 1000,
+    *,
+    chances: Mapping[str, Callable[[int], float]] | None = None,
+    fan_out: int = 2,
+    seed: int = 1,
+    **columns: Any,
+) -> RunTables:
+    """Saturated batches, ten rows a cell; `chances` give P(a send crosses the core) of N nodes."""
+    rng = np.random.default_rng(seed)
+    chosen = chances or {"push": uniform_chance, "topology_aware": aware_chance}
+    runs: list[dict[str, Any]] = []
+    batches: list[dict[str, Any]] = []
+    cells = [(protocol, nodes) for protocol in chosen for nodes in sizes]
+    for cell, (protocol, nodes) in enumerate(cells):
+        at_once = 10
+        for _ in range(at_once):
+            runs.append(_run(len(runs) + 1, cell, protocol, nodes, fan_out, "all") | columns)
+        per_row = math.ceil(rounds / at_once / 10)
+        for _ in range(10):
+            sends = per_row * at_once * nodes * fan_out
+            packets = int(rng.binomial(sends, chosen[protocol](nodes)))
+            row = (cell, cell, at_once, float(per_row), packets, False)
+            batches.append(dict(zip(COLUMNS["batches"], row, strict=True)))
+    return tables(runs=pd.DataFrame(runs), batches=pd.DataFrame(batches))
+
+
+def uniform_chance(nodes: int) -> float:
+    return nodes / 2 / (nodes - 1)
+
+
+def aware_chance(nodes: int) -> float:
+    return 2 / nodes
+
+
+def tables(**given: pd.DataFrame) -> RunTables:
+    """Run tables with empty ones for those not given."""
+    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
+    return RunTables(
+        manifest={"experiment": {"name": "synthetic"}},
+        health={"ok": True, "reasons": []},
+        **{**empty, **given},
+    )
+
+
+def _run(
+    run: int, cell: int, protocol: str, nodes: int, fan_out: int, sources: str
+) -> dict[str, Any]:
+    return {
+        "run": run,
+        "cell": cell,
+        "protocol": protocol,
+        "topology": "two_subnets",
+        "nodes": nodes,
+        "loss_ratio": 0.0,
+        "timing": "free",
+        "fan_out": fan_out,
+        "replacement": True,
+        "retention": "forever",
+        "round_s": ROUND_S,
+        "subnets": 2,
+        "sources": sources,
+        "seed": run,
+        "boot": 0,
+        "start_ns": 0,
+        "stop_ns": 0,
+        "voided": False,
+        "reasons": "",
+    }
+
+
+def _ns(periods: float) -> int | None:
+    return round(periods * ROUND_S * 1e9) if math.isfinite(periods) else None

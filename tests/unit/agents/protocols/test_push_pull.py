@@ -1,0 +1,91 @@
+"""Push-pull tells its partner what is fresh, and is told what it lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.api import Deliver, Message, MessageId, Note, Send, View
+from agents.options import make
+from agents.protocols.push_pull import HEAD, PushPull, PushPullCall, PushPullItem
+from agents.retention import MAX_AGE
+from agents.seeds import derive
+from agents.stores import RANGE, UNNAMED
+
+ID = MessageId(1, 1)
+HERE = RANGE.pack(1, 1, 1)
+EMPTY = PushPullCall(2, UNNAMED, body=HEAD.pack(0, 0))
+
+
+def node(me: int = 1, nodes: int = 8, **options: Any) -> PushPull:
+    chosen = make(PushPull.Options, options)
+    return PushPull(View(me, (range(nodes),)), chosen, derive(1, me, "targets"))
+
+
+def source(**options: Any) -> PushPull:
+    made = node(**options)
+    assert made.multicast(b"payload", 0.0) == [Deliver(ID)]
+    return made
+
+
+def sent(maker: PushPull, k: int) -> list[Message]:
+    sends = maker.on_round(k, float(k))
+    return [send.message for send in sends if isinstance(send, Send)]
+
+
+def test_a_node_that_has_nothing_calls_all_the_same() -> None:
+    assert sent(node(), 1) == [PushPullCall(1, UNNAMED, 0, 1, HEAD.pack(0, 0))]
+
+
+def test_a_call_carries_a_digest_and_a_fresh_multicast() -> None:
+    assert sent(source(), 1) == [PushPullCall(1, 1, 0, 1, HEAD.pack(12, 1) + HERE + b"payload")]
+
+
+def test_further_fresh_multicasts_follow_as_items() -> None:
+    maker = source()
+    maker.multicast(b"second", 0.0)
+    call, item = sent(maker, 1)
+    assert isinstance(call, PushPullCall) and call.id == ID
+    assert item == PushPullItem(1, 2, 0, 1, HEAD.pack(0, 1) + b"second")
+
+
+def test_a_call_is_answered_with_what_it_lacks_and_brings_what_is_new() -> None:
+    callee = node(me=3)
+    callee.multicast(b"other", 0.0)
+    call = PushPullCall(1, 1, 2, 4, HEAD.pack(12, 1) + HERE + b"payload")
+    send, deliver = callee.on_message(call, 1, 1.0)
+    assert send == Send(1, PushPullItem(3, 1, 0, 0, HEAD.pack(0, 0) + b"other"))
+    assert deliver == Deliver(ID)
+    assert callee.store.items[ID].hop == 3
+
+
+def test_what_came_at_this_instant_is_not_told_yet() -> None:
+    callee = node(me=3)
+    callee.on_message(PushPullItem(1, 1, body=HEAD.pack(0, 0)), 1, 1.0)
+    assert callee.on_message(EMPTY, 2, 1.0) == []
+    assert len(callee.on_message(EMPTY, 2, 1.1)) == 1
+
+
+def test_a_multicast_is_pushed_for_its_rounds_and_fetched_ever_after() -> None:
+    maker = source(retention="infect_and_die")
+    assert [message.sequence for message in sent(maker, 1)] == [1]
+    assert [message.sequence for message in sent(maker, 2)] == [UNNAMED]
+    answer = PushPullItem(1, 1, 0, 2, HEAD.pack(0, MAX_AGE) + b"payload")
+    assert maker.on_message(EMPTY, 2, 2.5) == [Send(2, answer)]
+
+
+def test_sends_count_where_they_decide() -> None:
+    maker = source(retention="counter", k_counter=3, fan_out=2)
+    pushed = [[message.sequence == 1 for message in sent(maker, k)] for k in (1, 2, 3)]
+    assert pushed == [[True, True], [True, False], [False, False]]
+
+
+def test_age_is_that_of_the_oldest_copy_heard() -> None:
+    maker = source(retention="age", c=1.0)  # R = ceil(ln 7) = 2
+    maker.on_message(PushPullItem(1, 1, body=HEAD.pack(0, 2)), 2, 0.5)
+    assert [message.sequence for message in sent(maker, 1)] == [UNNAMED]
+
+
+def test_short_and_bad_bodies_are_noted() -> None:
+    assert source().on_message(PushPullItem(2, 1, body=b"x"), 2, 1.0) == [Note("short_body", 1)]
+    call = PushPullCall(2, UNNAMED, body=HEAD.pack(5, 0) + b"12345")
+    assert source().on_message(call, 2, 1.0) == [Note("bad_digest", 5)]

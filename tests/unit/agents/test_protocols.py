@@ -1,0 +1,137 @@
+"""Walks the plug-in folder: what holds for every protocol is tested on the day it appears."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from agents import registry
+from agents.api import Action, Actions, Deliver, Message, MessageId, Protocol, Send, View
+from agents.options import OptionError, describe, make, parse
+from agents.registry import Plugin
+from agents.seeds import derive
+from agents.wire import Dialect, Packet, decode, encode
+
+NODES = 12
+GROUPS = [(range(4), range(NODES)), (range(4, NODES), range(NODES))]
+PLUGINS = [registry.load(name) for name in registry.names()]
+ROUNDS = 12
+
+
+@pytest.fixture(params=PLUGINS, ids=lambda plugin: plugin.name)
+def plugin(request: pytest.FixtureRequest) -> Plugin:
+    value: Plugin = request.param
+    return value
+
+
+def group(plugin: Plugin, seed: int, nodes: int = NODES, **options: Any) -> list[Protocol]:
+    chosen = make(plugin.protocol.Options, options)
+    plugin.protocol.check(chosen, nodes)
+    nested = GROUPS if nodes == NODES else [(range(nodes),)] * 2
+    return [
+        plugin.protocol(View(me, nested[me >= 4]), chosen, derive(seed, me, "targets"))
+        for me in range(nodes)
+    ]
+
+
+def play(nodes: list[Protocol]) -> Iterator[tuple[int, Action]]:
+    """Runs rounds in step, links without loss; yields every action with the node that took it."""
+    inbox: list[tuple[int, int, Message]] = []
+
+    def act(me: int, actions: Actions) -> Iterator[tuple[int, Action]]:
+        for action in actions:
+            if isinstance(action, Send):
+                assert isinstance(action.to, int)
+                inbox.append((action.to, me, action.message))
+            yield me, action
+
+    for me, node in enumerate(nodes):
+        yield from act(me, node.on_start(0.0))
+    yield from act(0, nodes[0].multicast(b"payload", 0.0))
+    for k in range(1, ROUNDS + 1):
+        for me, node in enumerate(nodes):
+            yield from act(me, node.on_round(k, float(k)))
+        while inbox:
+            to, sender, message = inbox.pop(0)
+            yield from act(to, nodes[to].on_message(message, sender, float(k)))
+
+
+def sends(actions: list[tuple[int, Action]]) -> list[tuple[int, Send]]:
+    return [(me, action) for me, action in actions if isinstance(action, Send)]
+
+
+def test_the_same_seed_gives_the_same_actions_byte_for_byte(plugin: Plugin) -> None:
+    one, two = (list(play(group(plugin, seed=5))) for _ in range(2))
+    assert one == two
+    assert repr(one) == repr(two)
+
+
+def test_another_seed_gives_other_actions(plugin: Plugin) -> None:
+    assert list(play(group(plugin, seed=5))) != list(play(group(plugin, seed=6)))
+
+
+def test_no_node_sends_to_itself_or_to_nobody(plugin: Plugin) -> None:
+    for me, send in sends(list(play(group(plugin, seed=5)))):
+        assert send.to != me
+        assert isinstance(send.to, int) and 0 <= send.to < NODES
+
+
+def test_a_multicast_is_delivered_at_most_once_at_a_node(plugin: Plugin) -> None:
+    delivered = [
+        (me, action.id) for me, action in play(group(plugin, seed=5)) if isinstance(action, Deliver)
+    ]
+    assert len(delivered) == len(set(delivered))
+    assert len(delivered) > 1
+
+
+def test_every_message_sent_survives_the_wire(plugin: Plugin) -> None:
+    runs = {1: Dialect(plugin.number, plugin.messages)}
+    for me, send in sends(list(play(group(plugin, seed=5)))):
+        data = encode(send.message, run=1, protocol=plugin.number, sender=me, sent_ns=0)
+        assert decode(data, runs) == Packet(1, me, 0, send.message)
+        assert data[0] in plugin.messages
+
+
+def test_a_multicast_held_from_the_start_is_delivered_once(plugin: Plugin) -> None:
+    node = group(plugin, seed=5)[3]
+    id = MessageId(0, 0)
+    assert list(node.hold(id, b"payload", 0.0)) == [Deliver(id)]
+
+
+def test_a_message_with_a_body_of_garbage_is_survived(plugin: Plugin) -> None:
+    rng = Random(1)
+    for message in plugin.messages.values():
+        for size in range(12):
+            node = group(plugin, seed=5)[3]
+            list(node.on_message(message(0, 1, body=rng.randbytes(size)), 0, 0.0))
+            list(node.on_round(1, 0.1))
+
+
+def test_too_many_targets_are_refused_before_a_run(plugin: Plugin) -> None:
+    if "fan_out" not in {info.name for info in describe(plugin.protocol.Options)}:
+        pytest.skip("has no fan_out")
+    with pytest.raises(OptionError, match=r"fan_out=12.*choose"):
+        group(plugin, seed=1, fan_out=NODES)
+    assert group(plugin, seed=1, fan_out=NODES - 1)
+
+
+def test_each_default_is_in_its_domain_and_explained(plugin: Plugin) -> None:
+    for info in describe(plugin.protocol.Options):
+        assert parse(info, info.default) == info.default
+        assert parse(info, str(info.default)) == info.default
+        assert info.help, f"{info.name} has no help"
+
+
+def test_a_file_says_what_it_models(plugin: Plugin) -> None:
+    module = inspect.getmodule(plugin.protocol)
+    assert module is not None and module.__doc__ and len(module.__doc__.split()) > 20
+    for thing in (plugin.protocol, *plugin.messages.values()):
+        assert inspect.getdoc(thing) not in (None, "", inspect.getdoc(Message))
+
+
+def test_no_two_protocols_share_a_type() -> None:
+    registry.check_types(PLUGINS)

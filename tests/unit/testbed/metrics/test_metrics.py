@@ -1,0 +1,98 @@
+"""Metrics on a history small enough to count by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from testbed import metrics
+from testbed.errors import UsageError
+from testbed.tables import RunTables
+from tests import synthetic
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def tables() -> RunTables:
+    """Two runs of four nodes, a period of half a second: one whole, one that misses a node."""
+    runs = synthetic.latency((4,), 2, protocols={"push": synthetic.push}).runs
+    deliveries = pd.DataFrame(
+        [
+            *[(1, 2, 1 * SECOND), (1, 0, 1.5 * SECOND), (1, 1, 2 * SECOND), (1, 3, 3 * SECOND)],
+            (1, 0, 9 * SECOND),  # a second delivery does not count
+            *[(2, 0, 0), (2, 1, 1 * SECOND), (2, 2, 1 * SECOND)],
+        ],
+        columns=["run", "host", "time_ns"],
+    )
+    sends = [(1, 1.4), (1, 1.9), (1, 1.95), (1, 2.9), (1, 3.0), (1, 3.1), (2, 0.5), (2, 0.9)]
+    events = pd.DataFrame(
+        [(run, int(t * SECOND), "send") for run, t in sends] + [(1, 3 * SECOND, "receive")],
+        columns=["run", "time_ns", "event"],
+    )
+    return synthetic.tables(runs=runs, deliveries=deliveries, events=events)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "broken"),
+    [
+        ("rounds_to_half", 1.0, 2.0),
+        ("rounds_to_all", 4.0, math.inf),
+        ("residue", 0.0, 0.25),
+        ("traffic", 6 / 4, 2 / 4),
+        ("sends_to_last_infection", 5.0, math.nan),
+        ("t_ave", (0 + 1 + 2 + 4) / 4, (0 + 2 + 2) / 3),
+        ("t_last", 4.0, 2.0),
+    ],
+)
+def test_metric_counted_by_hand(tables: RunTables, name: str, whole: float, broken: float) -> None:
+    values = metrics.load(name).compute(tables)
+    assert list(values) == pytest.approx([whole, broken], nan_ok=True)
+
+
+def test_half_of_an_odd_group_is_rounded_up(tables: RunTables) -> None:
+    odd = synthetic.tables(runs=tables.runs.assign(nodes=5), deliveries=tables.deliveries)
+    assert metrics.load("rounds_to_half").compute(odd).iloc[0] == 2.0, "the third node of five"
+
+
+def test_per_run_keeps_the_rows_and_adds_the_metrics(tables: RunTables) -> None:
+    frame = metrics.per_run(tables)
+    assert list(frame["run"]) == [1, 2]
+    assert {"nodes", "rounds_to_all", "residue"} <= set(frame.columns)
+    assert "core_packets_per_round" not in frame
+
+
+def test_a_run_of_which_nothing_is_recorded_has_no_traffic_rather_than_none(
+    tables: RunTables,
+) -> None:
+    silent = synthetic.tables(runs=tables.runs, deliveries=tables.deliveries)
+    assert metrics.load("traffic").compute(silent).isna().all()
+
+
+def test_saturated_runs_spread_nothing(tables: RunTables) -> None:
+    all_sources = synthetic.tables(
+        runs=tables.runs.assign(sources="all"), deliveries=tables.deliveries, events=tables.events
+    )
+    frame = metrics.per_run(all_sources)
+    assert (
+        frame[["rounds_to_half", "rounds_to_all", "t_ave", "sends_to_last_infection"]]
+        .isna()
+        .all(axis=None)
+    )
+
+
+def test_core_packets_are_per_period_and_multicast() -> None:
+    tables = synthetic.core_load((16,), 100, chances={"push": lambda n: 0.5})
+    frame = metrics.per_batch(tables)
+    assert len(frame) == len(tables.batches)
+    direct = tables.batches["core_packets"].sum() / (10 * 10 * 1)
+    assert frame["core_packets_per_round"].mean() == pytest.approx(direct)
+    assert set(frame["nodes"]) == {16}
+    assert list(frame["runs"]) == list(tables.batches["runs"])
+
+
+def test_an_unknown_metric_names_the_near_ones() -> None:
+    with pytest.raises(UsageError, match="did you mean residue"):
+        metrics.load("resídue")

@@ -1,0 +1,116 @@
+"""Every plot says which claim, how many runs, which interval, and what was predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from testbed import plots, plotting
+from testbed.errors import UsageError
+from testbed.simulator.reference import draw
+from testbed.tables import RunTables
+from tests import synthetic
+
+EXPERIMENT = {"cells": [{"index": 0, "options": {"c": 1.0}}]}
+
+
+@pytest.fixture(scope="module")
+def tables() -> list[RunTables]:
+    stopping = synthetic.latency(
+        (16,),
+        12,
+        protocols={"push": lambda n, b, rng: draw(n, b, rng=rng, rounds=3, loss_ratio=0.5)},
+        retention="rounds",
+        loss_ratio=0.5,
+    )
+    return [
+        synthetic.latency((8, 16, 32), 12),
+        synthetic.core_load((16, 32, 64), 100),
+        dataclasses.replace(stopping, manifest={"experiment": EXPERIMENT}),
+    ]
+
+
+def words_of(figure: Figure) -> str:
+    texts = [figure.get_suptitle(), figure.get_supxlabel()]
+    for axes in figure.axes:
+        texts += [axes.get_xlabel(), axes.get_ylabel(), axes.get_title()]
+        legend = axes.get_legend()
+        texts += [text.get_text() for text in legend.get_texts()] if legend else []
+    return " ".join(texts).replace("\n", " ")
+
+
+def figure_of(name: str, tables: list[RunTables]) -> Figure:
+    figure = plots.load(name).draw(tables)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("core_load", ["C11, C12", "n = ", "95% interval", "predicted", "a = ", "per round"]),
+        ("dissemination_time", ["C1, C12", "n = 12", "95% interval", "predicted", "ln N"]),
+        ("infection_curve", ["C1, C12", "N = 32", "n = 12", "80% of", "lecture's model"]),
+        ("reliability", ["n = 12", "95% interval", "predicted", "3 at N = 16", "datagrams lost"]),
+    ],
+)
+def test_a_plot_says_what_it_shows(name: str, said: list[str], tables: list[RunTables]) -> None:
+    words = words_of(figure_of(name, tables))
+    assert [text for text in said if text not in words] == []
+    assert "timing free, fan-out b = 2" in words
+
+
+@pytest.mark.parametrize("name", plots.names())
+def test_no_text_leaves_the_page(name: str, tables: list[RunTables]) -> None:
+    figure = figure_of(name, tables)
+    figure.draw_without_rendering()
+    page = figure.bbox
+    for artist in figure.findobj(Text):
+        tick = any(artist in axes.get_xticklabels() for axes in figure.axes)  # may be out of limits
+        if artist.get_visible() and artist.get_text() and not tick:
+            box = artist.get_window_extent()
+            assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, artist
+
+
+def test_plots_are_written_as_png_and_svg(tables: list[RunTables], tmp_path: Path) -> None:
+    drawn = plots.draw(tables, tmp_path / "plots")
+    assert sorted(drawn) == plots.names()
+    for path in drawn.values():
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert b"<svg" in path.with_suffix(".svg").read_bytes()[:500]
+
+
+def test_the_same_runs_give_the_same_svg(tables: list[RunTables], tmp_path: Path) -> None:
+    first = plots.draw(tables, tmp_path / "a", ["core_load"])["core_load"].with_suffix(".svg")
+    again = plots.draw(tables, tmp_path / "b", ["core_load"])["core_load"].with_suffix(".svg")
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_a_plot_without_runs_is_left_out_unless_asked_for(
+    tables: list[RunTables], tmp_path: Path
+) -> None:
+    assert list(plots.draw(tables[1:2], tmp_path)) == ["core_load"]
+    with pytest.raises(UsageError, match=r"dissemination_time.*three sizes"):
+        plots.draw(tables[1:2], tmp_path, ["dissemination_time"])
+
+
+def test_an_unknown_plot_names_the_near_ones(tables: list[RunTables], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean core_load"):
+        plots.draw(tables, tmp_path, ["core_laod"])
+
+
+def test_protocols_differ_in_more_than_colour() -> None:
+    looks = [plotting.look(p, ["mine", "other"]) for p in ("push", "topology_aware", "mine")]
+    assert len({look.marker for look in looks}) == 3
+    assert len({look.line for look in looks}) == 3
+
+
+def test_runs_that_never_reached_everyone_are_drawn_and_counted(tables: list[RunTables]) -> None:
+    broken = synthetic.latency((8, 16, 32), 12, protocols={"push": synthetic.push_for_one_round})
+    figure = plots.load("dissemination_time").draw([broken])
+    assert "left a node unreached" in words_of(figure)
+    assert plots.load("infection_curve").draw([broken]) is not None

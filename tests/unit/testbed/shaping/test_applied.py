@@ -1,0 +1,85 @@
+"""Tests of testbed.shaping.applied: what is held is compared with what was asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.errors import ShapingError
+from testbed.shaping.applied import Shaping
+from testbed.shaping.interface import Shaped, ports
+from tests.unit.testbed.shaping.fakes import Fake, FakeNet, graph_of
+from topologies.elements import Impairment
+from topologies.graph import Graph
+
+R0, R1, R2 = 0, 1, 2  # the descriptors that FakeNet gives
+GRAPH = graph_of(Impairment(loss_ratio=0.3), across=Impairment(loss_ratio=0.1))
+
+
+def shaping(backend: Fake, graph: Graph = GRAPH) -> Shaping:
+    return Shaping(FakeNet(graph), backend, list(ports(graph)))
+
+
+def test_each_port_is_shaped_in_its_router() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    applied.apply()
+    third, tenth = Impairment(loss_ratio=0.3), Impairment(loss_ratio=0.1)
+    assert backend.held == {
+        R0: {"d-r1": tenth, "d-r2": tenth},
+        R1: {"p0": third, "up": tenth},
+        R2: {"up": tenth},
+    }
+    assert applied.backend == "fake"
+
+
+def test_a_ratio_that_is_not_held_is_an_error() -> None:
+    with pytest.raises(ShapingError, match=r"^r1 p0 \(towards h1\): wanted loss_ratio = 0.3"):
+        shaping(Fake("fake", distortion=1e-5), graph_of(Impairment(loss_ratio=0.3))).apply()
+
+
+def test_a_ratio_within_the_resolution_is_no_error() -> None:
+    shaping(Fake("fake", distortion=9e-7)).apply()
+
+
+@pytest.mark.parametrize(("ratio", "distortion"), [(1.0, -1e-9), (1e-9, -1e-9)])
+def test_zero_and_one_are_held_exactly(ratio: float, distortion: float) -> None:
+    graph = graph_of(Impairment(loss_ratio=ratio))
+    with pytest.raises(ShapingError, match="the kernel says"):
+        shaping(Fake("fake", distortion=distortion), graph).apply()
+
+
+def test_a_port_that_is_not_held_is_an_error() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    applied.apply()
+    del backend.held[R2]["up"]
+    with pytest.raises(ShapingError, match=r"r2 up .*wanted loss_ratio = 0.1, .* says 0.0"):
+        applied.check()
+
+
+def test_a_port_that_nobody_asked_for_is_an_error() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    applied.apply()
+    backend.held[R2]["p1"] = Impairment(loss_ratio=0.2)
+    with pytest.raises(ShapingError, match="r2 p1: nothing was asked for"):
+        applied.check()
+
+
+def test_counts_are_summed_by_ratio() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    backend.shaped = {
+        R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(95, 5, 5)},
+        R1: {"p0": Shaped(70, 30, 30), "up": Shaped(80, 20, 20)},
+        R2: {"up": Shaped(0, 0, 0)},
+    }
+    assert applied.by_ratio() == {0.1: (35, 300), 0.3: (30, 100)}
+    assert applied.dropped()["r1", "p0"] == 30
+    assert applied.passed()["r1", "p0"] == 70
+
+
+def test_without_a_backend_there_is_nothing_to_count() -> None:
+    applied = Shaping(FakeNet(GRAPH), None, [])
+    applied.apply()
+    assert (applied.backend, applied.counted(), applied.by_ratio()) == ("none", {}, {})

@@ -1,0 +1,80 @@
+"""The fidelity gate on small made-up tables."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from testbed import health
+
+ON_TIME = dict.fromkeys(health.GATES, 0.001)
+
+
+def events(*rows: tuple[int, str, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["run", "event", "value"])
+
+
+def runs(*numbers: int, round_s: float = 0.5) -> pd.DataFrame:
+    cell = {"cell": 0, "protocol": "push", "nodes": 16, "loss_ratio": 0.0}
+    return pd.DataFrame({"run": numbers, **cell, "round_s": round_s, "reasons": ""})
+
+
+@pytest.mark.parametrize("kind", ["tick", "receive", "duplicate", "start"])
+def test_a_run_is_voided_when_p99_reaches_a_tenth_of_the_round(kind: str) -> None:
+    on_time = [(1, "tick", 1e6)] * 200
+    late = [(1, kind, 0.0500e9)] * 10
+    judged = health.void_runs(runs(1), events(*on_time, *late))
+    assert judged["voided"].tolist() == [True]
+    assert judged["reasons"][0].endswith("50 ms late at p99, limit 50 ms")
+
+
+def test_one_late_tick_in_two_hundred_voids_nothing() -> None:
+    ticks = [(1, "tick", 1e6)] * 199 + [(1, "tick", 0.4e9)]
+    assert not health.void_runs(runs(1), events(*ticks))["voided"].any()
+
+
+def test_lateness_of_one_run_does_not_void_another() -> None:
+    judged = health.void_runs(runs(1, 2), events((1, "tick", 0.1e9), (2, "tick", 1e6)))
+    assert judged["voided"].tolist() == [True, False]
+
+
+def test_a_run_without_a_tick_is_voided() -> None:
+    judged = health.void_runs(runs(1, 2), events((1, "tick", 1e6)))
+    assert judged["reasons"].tolist() == ["", "no tick was recorded"]
+
+
+def test_a_reason_given_before_voids_a_run_that_was_on_time() -> None:
+    given = runs(1).assign(reasons="the agent of h3 died (SIGKILL)")
+    judged = health.void_runs(given, events((1, "tick", 1e6)))
+    assert judged["voided"].all()
+    assert judged["reasons"][0] == "the agent of h3 died (SIGKILL)"
+
+
+@pytest.mark.parametrize(("voided", "ok"), [(0, True), (1, True), (2, False)])
+def test_a_cell_is_not_ok_above_five_percent_of_voided_runs(voided: int, ok: bool) -> None:
+    table = runs(*range(20)).assign(**ON_TIME)
+    table["voided"] = table["run"] < voided
+    table["reasons"] = ["late" if each else "" for each in table["voided"]]
+    summary = health.summarize(table, [], {})
+    assert summary["ok"] is ok
+    assert summary["voided"] == voided
+
+
+def test_an_unexplained_datagram_makes_the_whole_not_ok() -> None:
+    table = runs(1).assign(**ON_TIME, voided=False)
+    summary = health.summarize(table, ["r1: 3 datagrams vanished"], {})
+    assert summary["ok"] is False
+    assert summary["reasons"] == ["r1: 3 datagrams vanished"]
+
+
+def test_pressure_is_a_difference_of_totals() -> None:
+    delta = health.Pressure(5.0, 2.5).since(health.Pressure(4.0, 2.0))
+    assert delta == {"cpu_waiting_s": 1.0, "cpu_steal_s": 0.5}
+
+
+def test_pressure_of_this_machine_can_be_read() -> None:
+    now = health.Pressure.now()
+    assert now.steal_s >= 0
+    assert math.isnan(now.waiting_s) or now.waiting_s >= 0

@@ -1,0 +1,38 @@
+"""What a reader is shown of verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed import claims
+from testbed.engines import Engines
+from testbed.outcome import Outcome
+from testbed.verdict import Verdict
+
+
+def shown(verdicts: list[Verdict], capsys: pytest.CaptureFixture[str]) -> str:
+    health = {"ok": True, "reasons": []}
+    Outcome(Path("results"), "validation", 1, health, [], verdicts, brief=True).show()
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_rows_of_one_part_name_what_tells_them_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(claims.judge(["C2"], [], None, Engines()), capsys)
+    assert "C2 constant (b = 1): the constant of the exponent is 2.4" in text
+    assert "C2 constant (b = 2): the constant of the exponent is 2.8" in text
+    assert "free (" not in text  # the only one of its kind
+
+
+def test_an_exact_number_has_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(claims.judge(["C4"], [], None, Engines(factor=0.1)), capsys)
+    assert "C4 figures 0.00342 0.00342 supported" in text
+
+
+def test_a_claim_that_was_not_run_is_one_line_and_a_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = shown(claims.judge(["C13"], [], None, Engines()), capsys)
+    assert text.count("not run") == 2
+    assert "C13 all: not run: its protocol" in text

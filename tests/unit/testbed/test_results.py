@@ -1,0 +1,108 @@
+"""Run directories: whole or not there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from testbed import results
+from testbed.errors import UsageError
+from testbed.results import PARTIAL, ResultsError
+
+
+def write_whole(folder: Path, experiment: str = "latency", seed: int = 7) -> Path:
+    with results.new_run(folder, experiment, seed) as directory:
+        for name in results.TABLES:
+            directory.write_table(name, pd.DataFrame({"run": [1]}))
+        directory.write_json("manifest.json", {"format": results.FORMAT, "seed": seed})
+        directory.write_json("health.json", {"ok": True})
+        return directory.finish()
+
+
+def test_a_whole_run_is_read_back(tmp_path: Path) -> None:
+    tables = results.load(write_whole(tmp_path))
+    assert tables.manifest["seed"] == 7
+    assert tables.runs["run"].tolist() == [1]
+
+
+def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
+    write_whole(tmp_path, seed=1)
+    newest = write_whole(tmp_path, seed=2)
+    assert results.find("latency", tmp_path) == newest
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_is_broken_off_leaves_nothing(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), results.new_run(tmp_path, "latency", 7) as directory:
+        directory.write_json("manifest.json", {})
+        raise error
+    assert list((tmp_path / "latency").iterdir()) == []
+
+
+def test_a_partial_run_is_not_read(tmp_path: Path) -> None:
+    partial = tmp_path / "latency" / f"{PARTIAL}x"
+    partial.mkdir(parents=True)
+    (partial / "manifest.json").write_text(json.dumps({"format": results.FORMAT}))
+    with pytest.raises(ResultsError, match="never finished"):
+        results.load(partial)
+    assert results.whole_runs(tmp_path) == []
+
+
+def test_an_abandoned_partial_run_is_removed_and_a_live_one_stays(tmp_path: Path) -> None:
+    dead, live = (tmp_path / "latency" / f"{PARTIAL}{name}" for name in ("dead", "live"))
+    dead.mkdir(parents=True)
+    live.mkdir()
+    lock = os.open(live, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert results.remove_abandoned(tmp_path) == [dead]
+    assert live.is_dir()
+    os.close(lock)
+    assert results.remove_abandoned(tmp_path) == [live]
+
+
+def test_the_run_under_way_is_not_taken_for_an_abandoned_one(tmp_path: Path) -> None:
+    with results.new_run(tmp_path, "latency", 7) as directory:
+        assert results.remove_abandoned(tmp_path) == []
+        assert directory.partial.is_dir()
+
+
+def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
+    run = write_whole(tmp_path)
+    (run / "manifest.json").write_text('{"format": 99}')
+    with pytest.raises(ResultsError, match=r"format 99, this version reads 1"):
+        results.load(run)
+
+
+@pytest.mark.parametrize("name", ["health.json", "manifest.json", "events.parquet"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    run = write_whole(tmp_path)
+    (run / name).unlink()
+    with pytest.raises(ResultsError, match=rf"{name}: missing"):
+        results.load(run)
+
+
+def test_a_truncated_table_is_named(tmp_path: Path) -> None:
+    run = write_whole(tmp_path)
+    table = run / "events.parquet"
+    table.write_bytes(table.read_bytes()[:-10])
+    with pytest.raises(ResultsError, match=r"events.parquet: not a whole Parquet file"):
+        results.load(run)
+
+
+def test_an_unknown_run_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    write_whole(tmp_path)
+    with pytest.raises(UsageError, match=r"run 'latencie': no such run.*latency"):
+        results.find("latencie", tmp_path)
+
+
+def test_a_results_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"results folder .*file/x: Not a directory; name another"):
+        results.check_writable(tmp_path / "file" / "x")

@@ -1,0 +1,68 @@
+"""The netem backend on a kernel that has sch_netem: user-mode Linux, an ordinary process.
+
+The kernel boots in 2 s with this machine's own files as its root, and runs the same tests of
+live networks there that are skipped on a kernel without netem.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.vm
+
+ROOT = Path(__file__).parents[2]
+INIT = Path(__file__).with_name("uml_init.py")
+MODULES = "veth,bridge,sch_netem"
+TIMEOUT_S = 240  # 20 s on an idle machine
+
+
+def in_uml(command: list[str], folder: Path) -> str:
+    """What a command prints, run in the project's folder on a user-mode Linux kernel.
+
+    `folder` takes what the kernel leaves behind.
+    """
+    kernel = shutil.which("linux.uml")
+    if kernel is None:
+        pytest.skip("no linux.uml here; install the Debian package user-mode-linux")
+    words = {
+        "mem": "768M",
+        "uml_dir": f"{folder}/",
+        "root": "/dev/root",
+        "rootfstype": "hostfs",
+        "rootflags": "/",
+        "con": "null",
+        "con0": "null,fd:1",
+        "init": str(INIT),
+        "UML_COMMAND": shlex.join(command).encode().hex(),
+        "UML_FOLDER": str(ROOT).encode().hex(),
+        "UML_MODULES": MODULES,
+    }
+    done = subprocess.run(
+        [kernel, "rw", "quiet", *(f"{name}={value}" for name, value in words.items())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT_S,
+        env={**os.environ, "HOME": str(folder)},  # it makes ~/.uml, whatever uml_dir says
+        check=False,
+    )
+    return done.stdout
+
+
+def test_the_netem_backend_gives_the_loss_that_is_asked_for(tmp_path: Path) -> None:
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+    said = in_uml([*pytest_, "tests/network/test_shaping.py", "-k", "netem"], tmp_path)
+    print(said)
+    assert "exit status 0" in said, said
+    # Skipped tests would prove nothing.
+    assert re.search(r"^\d+ passed, \d+ deselected", said, re.MULTILINE), said
