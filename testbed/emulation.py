@@ -9,7 +9,6 @@ multicasts at once and reads the core router's counters once a period.
 from __future__ import annotations
 
 import itertools
-import json
 import secrets
 import tempfile
 import time
@@ -20,8 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from agents import registry
-from testbed import claims, collector, health, metadata, plots, results, summary
+from testbed import collector, conclusion, health, results
 from testbed.calibration import shortest_round_s
 from testbed.experiment import Cell, Experiment
 from testbed.health import Pressure
@@ -29,8 +27,6 @@ from testbed.outcome import Outcome
 from testbed.progress import Progress
 from testbed.replicates import Replicate, concurrency, replicates
 from testbed.session import LEAD_S, Session
-from testbed.tables import RunTables
-from testbed.verdict import Verdict
 
 EXPECTED_ROUNDS = 7
 """For the time left only: rounds that a dissemination takes."""
@@ -223,34 +219,20 @@ def emulate(
         emulation = Emulation(experiment, seed, progress, nice)
         emulation.run()
         tables = emulation.tables()
-        for name, table in tables.items():
-            directory.write_table(name, table)
-        sources = sorted({cell.protocol_source for cell in experiment.cells})
-        directory.write_json(
-            "manifest.json",
-            {
-                "format": results.FORMAT,
-                "evidence": "emulated",
-                "experiment": experiment.manifest(),
-                "seed": seed,
-                "message_types": {
-                    str(number): message.__name__
-                    for source in sources
-                    for number, message in registry.load(source).messages.items()
-                },
-                "boots": emulation.facts,
-                **metadata.describe(),
-            },
+        state = health.summarize(
+            tables["runs"],
+            emulation.complaints,
+            {"torn_records": emulation.torn, **Pressure.now().since(before)},
         )
-        directory.write_json(
-            "health.json",
-            health.summarize(
-                tables["runs"],
-                emulation.complaints,
-                {"torn_records": emulation.torn, **Pressure.now().since(before)},
-            ),
+        return conclusion.write(
+            directory,
+            experiment,
+            tables,
+            state,
+            seed=seed,
+            boots=emulation.facts,
+            evidence="emulated",
         )
-        return directory.finish()
 
 
 def run(
@@ -260,24 +242,4 @@ def run(
     seed = secrets.randbits(32) if seed is None else seed
     progress.expect(sum(map(expected_s, experiment.cells)))
     final = emulate(experiment, seed=seed, folder=folder, progress=progress)
-    tables = results.load(final)
-    # A claim that this experiment alone cannot judge has no runs here.
-    verdicts = [row for row in judged(experiment, tables) if row.runs]
-    drawn = plots.draw([tables], final / "plots")
-    document = {"verdicts": [row.row() for row in verdicts]}
-    (final / "verdicts.json").write_text(json.dumps(document, indent=2) + "\n")
-    results.hand_over(final)
-    return Outcome(
-        run_dir=final,
-        experiment=experiment.name,
-        seed=seed,
-        health=dict(tables.health),
-        summary=summary.rows(tables),
-        verdicts=verdicts,
-        plots=drawn,
-    )
-
-
-def judged(experiment: Experiment, tables: RunTables) -> list[Verdict]:
-    """The verdicts that one experiment gives on the claims it names."""
-    return claims.judge(experiment.claims, [tables]) if experiment.claims else []
+    return conclusion.conclude(final, experiment, seed)

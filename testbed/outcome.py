@@ -22,7 +22,7 @@ SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of `run` or `validate`; `document` is what --json prints."""
+    """The result of `run`, `simulate` or `validate`; `document` is what --json prints."""
 
     run_dir: Path
     experiment: str
@@ -34,11 +34,15 @@ class Outcome:
     """By the plot's name."""
     brief: bool = False
     """Whether `show` leaves out the table of cells."""
+    engine: str = ""
+    """What moved virtual time; empty for runs on hosts."""
 
     def document(self) -> dict[str, Any]:
+        engine = {"engine": self.engine} if self.engine else {}
         return {
             "schema": 1,
             "run_dir": str(self.run_dir),
+            **engine,
             "experiment": self.experiment,
             "seed": self.seed,
             "verdicts": [verdict.row() for verdict in self.verdicts],

@@ -8,11 +8,9 @@ multicasts do not touch each other, and their core counts are added.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from agents import registry
-from testbed import claims, collector, health, metadata, plots, results, summary
+from testbed import collector, conclusion, health, results
 from testbed.counters import Count
 from testbed.errors import UsageError, near
 from testbed.experiment import Cell, Experiment
@@ -51,16 +49,6 @@ TYPICAL_ROUNDS = 12
 
 EVENT_S = 1e-5
 """For the progress bar only."""
-
-
-@dataclass(frozen=True)
-class SimulatedOutcome(Outcome):
-    """What `testbed simulate` has to show."""
-
-    engine: str = "event"
-
-    def document(self) -> dict[str, Any]:
-        return {**super().document(), "engine": self.engine}
 
 
 class EventSimulation:
@@ -221,28 +209,17 @@ def simulate(experiment: Experiment, *, seed: int, folder: Path, progress: Progr
         simulated = EventSimulation(experiment, seed, progress)
         simulated.run()
         tables = simulated.tables()
-        for name, table in tables.items():
-            directory.write_table(name, table)
-        sources = sorted({cell.protocol_source for cell in experiment.cells})
-        directory.write_json(
-            "manifest.json",
-            {
-                "format": results.FORMAT,
-                "evidence": "simulated",
-                "engine": "event",
-                "experiment": experiment.manifest(),
-                "seed": seed,
-                "message_types": {
-                    str(number): message.__name__
-                    for source in sources
-                    for number, message in registry.load(source).messages.items()
-                },
-                "boots": simulated.facts,
-                **metadata.describe(),
-            },
+        state = health.summarize(tables["runs"], [], {})
+        return conclusion.write(
+            directory,
+            experiment,
+            tables,
+            state,
+            seed=seed,
+            boots=simulated.facts,
+            evidence="simulated",
+            engine="event",
         )
-        directory.write_json("health.json", health.summarize(tables["runs"], [], {}))
-        return directory.finish()
 
 
 def run(
@@ -263,21 +240,4 @@ def run(
     seed = secrets.randbits(32) if seed is None else seed
     progress.expect(sum(map(expected_s, experiment.cells)))
     final = simulate(experiment, seed=seed, folder=folder, progress=progress)
-    tables = results.load(final)
-    judged = claims.judge(experiment.claims, [tables]) if experiment.claims else []
-    # A claim that this experiment alone cannot judge has no runs here.
-    verdicts = [row for row in judged if row.runs]
-    drawn = plots.draw([tables], final / "plots")
-    document = {"verdicts": [row.row() for row in verdicts]}
-    (final / "verdicts.json").write_text(json.dumps(document, indent=2) + "\n")
-    results.hand_over(final)
-    return SimulatedOutcome(
-        run_dir=final,
-        experiment=experiment.name,
-        seed=seed,
-        health=dict(tables.health),
-        summary=summary.rows(tables),
-        verdicts=verdicts,
-        plots=drawn,
-        engine=engine,
-    )
+    return conclusion.conclude(final, experiment, seed, engine)
