@@ -41,6 +41,8 @@ class Message:
     """
 
     TYPE: ClassVar[int]
+    DATA: ClassVar[bool] = True
+    """Whether it is made to carry a payload; digests, requests, ACKs and the like set False."""
 
     origin: NodeId
     sequence: int
@@ -157,11 +159,19 @@ class Protocol:
     """The base of every protocol. A file in `agents/protocols/` defines exactly one subclass.
 
     `Options` is a frozen dataclass whose fields are made with `agents.options.option`; `MESSAGES`
-    lists the message classes that the protocol sends. A subclass overrides what it needs.
+    lists the message classes that the protocol sends. `FIFO` and `RELIABLE` are promises that
+    `testbed check` and the property tests hold it to. A subclass overrides what it needs.
     """
 
     Options: ClassVar[type[Any]]
     MESSAGES: ClassVar[tuple[type[Message], ...]] = ()
+    FIFO: ClassVar[bool] = False
+    """Promises, with its default options, that the multicasts of one origin are delivered in the order of their sending."""
+    RELIABLE: ClassVar[bool] = False
+    """Promises, with its default options, that once losses end every node that stays up delivers
+    each multicast of every origin that stays up."""
+    GROUPS: ClassVar[bool] = False
+    """Whether it sends to multicast groups, so that a driver has to set their trees up."""
 
     def __init__(self, view: View, options: Any, rng: Random) -> None:
         self.view = view

@@ -34,6 +34,7 @@ class PullRequest(Message):
 
     __slots__ = ()
     TYPE = 0x12
+    DATA = False
 
 
 class PullAnswer(Message):

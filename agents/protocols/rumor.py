@@ -52,6 +52,7 @@ class RumorCall(Message):
 
     __slots__ = ()
     TYPE = 0x16
+    DATA = False
 
 
 class RumorUpdate(Message):
@@ -66,6 +67,7 @@ class RumorFeedback(Message):
 
     __slots__ = ()
     TYPE = 0x18
+    DATA = False
 
 
 class RumorReply(Message):
@@ -73,6 +75,7 @@ class RumorReply(Message):
 
     __slots__ = ()
     TYPE = 0x19
+    DATA = False
 
 
 class Hot:
