@@ -17,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from testbed import claims
-from testbed.engines import Engines
-from testbed.stats import Proportion
-from testbed.verdict import NOT_RUN, SUPPORTED, VERIFIED, Verdict
+from testbed.judging.engines import Engines
+from testbed.judging.stats import Proportion
+from testbed.judging.verdict import NOT_RUN, SUPPORTED, VERIFIED, Verdict
 
 
 def as_registered(row: Verdict) -> bool:

@@ -23,10 +23,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from testbed import claims, experiment, stats, verdict
+from testbed import claims, experiment
 from testbed.claims import push_latency, topology_aware, uniform_core_load
 from testbed.experiment import Cell
-from testbed.selection import Arm
+from testbed.judging import stats, verdict
+from testbed.judging.selection import Arm
 from testbed.simulator import reference
 
 POOL = 4000

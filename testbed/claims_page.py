@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from testbed import claims
-from testbed.claim import Claim
-from testbed.stats import Interval
+from testbed.judging.claim import Claim
+from testbed.judging.stats import Interval
 
 PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
 

@@ -261,7 +261,7 @@ def shell(topology: str, nodes: int | None, settings: tuple[str, ...]) -> int:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def attach(run: str | None, host: str, command: tuple[str, ...]) -> int:
     """Runs COMMAND, by default a shell, on HOST of a network that is up elsewhere."""
-    from testbed import attach as attaching
+    from testbed.lab import attach as attaching
 
     status = attaching.main(host, command, run)
     return status if status >= 0 else 128 - status  # as a shell words the end by a signal

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from agents.hosts import PORT
 from testbed.errors import TestbedError
-from testbed.nft import Nft, NftError
+from testbed.kernel.nft import Nft, NftError
 from topologies.elements import bridge_device, link_device, router_port
 from topologies.graph import Graph
 

@@ -12,8 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from testbed.stats import Interval
-from testbed.verdict import Verdict
+from testbed.judging.stats import Interval
+from testbed.judging.verdict import Verdict
 
 STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")

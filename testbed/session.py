@@ -19,12 +19,13 @@ from types import TracebackType
 from typing import Any
 
 from agents.hosts import Hosts
-from testbed import attach, conservation, counters, shaping, terms
+from testbed import conservation, counters, shaping, terms
 from testbed.collector import agent_terms
 from testbed.conservation import Terms
 from testbed.counters import Count
 from testbed.errors import TestbedError
 from testbed.fleet import Zygote, harness_socket
+from testbed.lab import attach
 from testbed.network import Network
 from topologies.graph import Graph
 

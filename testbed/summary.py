@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from testbed import metrics, stats
+from testbed import metrics
+from testbed.judging import stats
 from testbed.tables import CELL, RunTables
 
 LEVEL = 0.95

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from testbed import namespaces
 from testbed.conservation import HostTerms, Loss, PortTerms, RouterTerms, Terms
 from testbed.counters import Counters, Nodes, Offered
 from testbed.errors import TestbedError
+from testbed.kernel import namespaces
 from testbed.shaping import Shaped, Shaping
 from topologies.elements import Host, Link, host_device, link_device, router_port
 from topologies.graph import Graph

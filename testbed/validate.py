@@ -9,10 +9,10 @@ from pathlib import Path
 from agents import registry
 from testbed import claims as claimed
 from testbed import emulation, experiment, metadata, plots, results, summary
-from testbed.engines import FACTOR, Engines
 from testbed.errors import UsageError, near
 from testbed.experiment import Experiment
 from testbed.health import merged
+from testbed.judging.engines import FACTOR, Engines
 from testbed.outcome import Outcome
 from testbed.progress import Progress
 

@@ -1,8 +1,8 @@
 """The claims that are judged, one a file: a prediction before it is a plot.
 
-A claim file has `CLAIM`, a `testbed.claim.Claim` with all that is registered before the first run;
-`predict(conditions)`, what theory expects of each part; and what returns findings: `judge(tables,
-stand_in)` on runs, or `model(engines)` on samples of the simulators' engines, or both. `judge`
+A claim file has `CLAIM`, a `testbed.judging.claim.Claim` with all that is registered before the
+first run; `predict(conditions)`, what theory expects of each part; and what returns findings:
+`judge(tables, stand_in)` on runs, or `model(engines)` on samples of the engines, or both. `judge`
 below makes verdicts of the findings of several claims.
 """
 
@@ -13,10 +13,10 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from testbed import verdict
-from testbed.claim import Claim
-from testbed.engines import Engines
 from testbed.errors import UsageError, near
+from testbed.judging import verdict
+from testbed.judging.claim import Claim
+from testbed.judging.engines import Engines
 from testbed.progress import Progress
 from testbed.tables import RunTables
 

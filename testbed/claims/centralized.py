@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.claim import Claim, Part
-from testbed.engines import Engines
-from testbed.stats import Interval
-from testbed.verdict import Finding
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines
+from testbed.judging.stats import Interval
+from testbed.judging.verdict import Finding
 
 LOAD, LATENCY = "load", "latency"
 

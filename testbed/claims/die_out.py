@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
+from testbed.judging import stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval, Proportion
+from testbed.judging.verdict import Finding
 from testbed.simulator.outcome import Outcome
-from testbed.stats import Estimate, Interval, Proportion
 from testbed.theory.branching import crash_extinction, infect_and_die_extinction
-from testbed.verdict import Finding
 
 NEVER, STOPPING, CRASHING, DECAY = "loss alone", "infect and die", "crashes", "decay"
 NODES, LOSS, CRASH = 1000, 0.5, 0.1

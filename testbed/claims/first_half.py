@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, arm, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, arm, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory.chain import mean
 from testbed.theory.pull_chain import pull_chain
 from testbed.theory.push_chain import push_chain
 from testbed.theory.push_pull_chain import push_pull_chain
-from testbed.verdict import Finding
 
 FORM, BOUND, EXACT = "form", "bound", "constant"
 SIZES = (16, 32, 64, 128, 256, 512)

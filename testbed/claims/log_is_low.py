@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory.asymptotics import push_rounds_bounds
-from testbed.verdict import Finding
 
 FIGURES, ADDRESSES = "figures", "rounds: IPv4"
 TABLE = {10**3: 10, 10**6: 20, 10**9: 30, 2**32: 32, 2**128: 128}

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines
-from testbed.stats import Estimate, Interval, Proportion
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines
+from testbed.judging.stats import Estimate, Interval, Proportion
+from testbed.judging.verdict import Finding
 from testbed.theory import srm_star
-from testbed.verdict import Finding
 
 FORM, CONSTANT, PROVOKED, RMTP = "requests: form", "requests: constant", "control", "RMTP"
 C2 = 2.0

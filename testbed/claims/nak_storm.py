@@ -12,12 +12,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory import srm_star
-from testbed.verdict import Finding
 
 STORM, SPREAD, BACKOFF, SUPPRESSION = "storm", "random delays", "backoff", "suppression"
 GROUP, C2 = 256, 2.0

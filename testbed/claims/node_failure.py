@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory.chain import mean
 from testbed.theory.push_chain import push_chain
-from testbed.verdict import Finding
 
 REACH, HALVED, FASTER = "reach", "half the group", "against loss"
 SIZES = (64, 128, 256)

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, arm, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, arm, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import REFUTED, Finding
 from testbed.theory.asymptotics import push_slope
 from testbed.theory.chain import mean
 from testbed.theory.push_chain import push_chain
-from testbed.verdict import REFUTED, Finding
 
 FORM, HALVED, MESSAGES = "form", "half the fan-out", "messages"
 CONSTANT, ROUNDS, FREE = "constant", "constant: rounds", "constant: free"

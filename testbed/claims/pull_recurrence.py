@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.simulator.outcome import Outcome
-from testbed.stats import Estimate, Interval
 from testbed.theory.hits import missed
-from testbed.verdict import Finding
 
 EXPONENT, RATIO, LOSSY = "exponent", "recurrence", "with loss"
 NODES, RUNS = 4096, 500

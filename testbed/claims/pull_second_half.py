@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from testbed import growth, rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import growth, rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import REFUTED, Finding
 from testbed.theory.pull_chain import answered
-from testbed.verdict import REFUTED, Finding
 
 FORM, CONTRAST, LOSSY, FLOOR = "form", "against push", "form: loss", "constant: loss"
 

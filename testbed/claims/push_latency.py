@@ -16,13 +16,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.selection import Arm, dissemination
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.selection import Arm, dissemination
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import ALPHA, Finding
 from testbed.tables import RunTables
 from testbed.theory import coupon_collector
-from testbed.verdict import ALPHA, Finding
 
 PROTOCOL = "push"
 FORM, SENDS, TIME = "form", "check: sends", "check: time"

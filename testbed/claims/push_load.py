@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from testbed import stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory.coupon_collector import mean_sends
-from testbed.verdict import Finding
 
 BOUND, MEAN = "bound", "mean"
 NODES, FAN_OUT, C = 256, 2, 2.0

@@ -11,14 +11,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory.asymptotics import push_pull_slope
 from testbed.theory.chain import mean
 from testbed.theory.push_pull_chain import push_pull_chain
-from testbed.verdict import Finding
 
 FORM, CONSTANT, LOSSY, SENDS = "form", "constant", "with loss", "transmissions"
 SIZES = tuple(2**power for power in range(10, 31, 4))

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from testbed import stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
+from testbed.judging import stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import REFUTED, Finding
 from testbed.simulator.outcome import Outcome
-from testbed.stats import Estimate, Interval
 from testbed.theory.asymptotics import push_residue
 from testbed.theory.push_chain import push_chain
-from testbed.verdict import REFUTED, Finding
 
 FORM, CONSTANT, ROUNDS, FREE = "form", "constant", "constant: rounds", "constant: free"
 

@@ -12,14 +12,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, conditions
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import REFUTED, Finding
 from testbed.simulator.rounds.rumor import RumorOutcome
-from testbed.stats import Estimate, Interval
 from testbed.theory.demers_1987 import SITES, rows
 from testbed.theory.rumor import feedback_coin_residue
-from testbed.verdict import REFUTED, Finding
 
 FORM, CONSTANT, TRAFFIC, TABLE = "form", "constant", "traffic", "published"
 PATIENCE = (1, 2, 3)

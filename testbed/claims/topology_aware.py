@@ -17,14 +17,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
 from testbed.claims import uniform_core_load
-from testbed.selection import Arm, dissemination, saturated
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.selection import Arm, dissemination, saturated
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.tables import RunTables
 from testbed.theory.topology_aware_crossings import topology_aware_crossings
-from testbed.verdict import Finding
 
 PROTOCOL, UNIFORM = "topology_aware", "push"
 TOPOLOGY = "two_subnets"

@@ -10,11 +10,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.claim import Claim, Part
-from testbed.engines import Engines
-from testbed.stats import Estimate, Interval
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.theory import k_ary_tree
-from testbed.verdict import Finding
 
 DEPTH, LOAD, CUT = "depth", "load", "failure"
 ARITIES = (2, 3, 4, 8, 16)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.selection import Arm, saturated
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.selection import Arm, saturated
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding
 from testbed.tables import RunTables
 from testbed.theory.uniform_crossings import uniform_crossings, uniform_exponent
-from testbed.verdict import Finding
 
 PROTOCOL = "push"
 TOPOLOGY = "two_subnets"

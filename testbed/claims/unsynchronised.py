@@ -11,14 +11,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from testbed import rules, stats
-from testbed.claim import Claim, Part
-from testbed.engines import Engines, arm, conditions
-from testbed.stats import Estimate, Interval
+from testbed.judging import rules, stats
+from testbed.judging.claim import Claim, Part
+from testbed.judging.engines import Engines, arm, conditions
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import REFUTED, Finding
 from testbed.theory.chain import mean
 from testbed.theory.coupon_collector import mean_sends
 from testbed.theory.push_chain import push_chain
-from testbed.verdict import REFUTED, Finding
 
 FORM, CONSTANT, MESSAGES = "form", "constant", "messages"
 SIZES = (8, 16, 32, 64, 128, 256)

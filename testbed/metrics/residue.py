@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.spread import reached
+from testbed.judging.spread import reached
 from testbed.tables import RunTables
 
 UNIT = "ratio of nodes"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from testbed.spread import last_infection_ns, sends
+from testbed.judging.spread import last_infection_ns, sends
 from testbed.tables import RunTables
 
 UNIT = "messages"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.spread import delays
+from testbed.judging.spread import delays
 from testbed.tables import RunTables
 
 UNIT = "periods"

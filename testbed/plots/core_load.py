@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from testbed import plotting, stats
-from testbed.selection import Arm, saturated
+from testbed import plotting
+from testbed.judging import stats
+from testbed.judging.selection import Arm, saturated
 from testbed.tables import RunTables
 from testbed.theory.topology_aware_crossings import topology_aware_crossings
 from testbed.theory.uniform_crossings import uniform_crossings, uniform_exponent

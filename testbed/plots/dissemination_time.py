@@ -14,8 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from testbed import growth, plotting, rules, stats
-from testbed.selection import Arm, dissemination
+from testbed import plotting
+from testbed.judging import growth, rules, stats
+from testbed.judging.selection import Arm, dissemination
 from testbed.tables import RunTables
 
 TITLE = "rounds until the last node has the multicast"

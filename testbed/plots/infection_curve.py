@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from testbed import plotting, rules
-from testbed.selection import Arm, dissemination
-from testbed.spread import delays
+from testbed import plotting
+from testbed.judging import rules
+from testbed.judging.selection import Arm, dissemination
+from testbed.judging.spread import delays
 from testbed.tables import RunTables
 from testbed.theory import logistic
 

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from agents.retention import round_limit
-from testbed import metrics, plotting, stats
+from testbed import metrics, plotting
+from testbed.judging import stats
 from testbed.simulator import reference
 from testbed.tables import RunTables
 

@@ -13,10 +13,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from testbed import rtnetlink
 from testbed.errors import ShapingError
-from testbed.namespaces import entered
-from testbed.netlink import (
+from testbed.kernel import rtnetlink
+from testbed.kernel.namespaces import entered
+from testbed.kernel.netlink import (
     CREATE,
     REPLACE,
     Channel,

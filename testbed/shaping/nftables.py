@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from testbed.errors import ShapingError
-from testbed.nft import Nft, NftError
+from testbed.kernel.nft import Nft, NftError
 from testbed.shaping.interface import Backend, Port, Shaped
 from topologies.elements import Impairment
 

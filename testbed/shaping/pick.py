@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from testbed import namespaces
 from testbed.errors import ShapingError, UsageError, near
+from testbed.kernel import namespaces
 from testbed.shaping.interface import Backend, Port, asked, ports
 from testbed.shaping.netem import Netem
 from testbed.shaping.nftables import Nftables

@@ -23,7 +23,7 @@ from agents.trace import Event, Record, read
 from agents.wire import Reason, encode
 from testbed.errors import TestbedError
 from testbed.fleet import Zygote, harness_socket
-from testbed.namespaces import entered
+from testbed.kernel.namespaces import entered
 from testbed.network import Network
 from topologies import two_subnets
 

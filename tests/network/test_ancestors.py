@@ -1,4 +1,4 @@
-"""Tests of testbed.ancestors with real processes; what follows from it is in test_keeper."""
+"""Tests of testbed.lab.ancestors with real processes; what follows from it is in test_keeper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of testbed.attach with a lab in another process."""
+"""Tests of testbed.lab.attach with a lab in another process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed import attach, lab
+from testbed import lab
 from testbed.errors import LabError, UsageError
+from testbed.lab import attach
 
 pytestmark = pytest.mark.network
 
@@ -21,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import subprocess, sys
-from testbed import attach, lab, namespaces
+from testbed import lab
+from testbed.kernel import namespaces
+from testbed.lab import attach
 
 def main():
     networks = {name: namespaces.new_network() for name in ("h1", "h2")}

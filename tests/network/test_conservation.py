@@ -10,9 +10,9 @@ import pytest
 from agents.hosts import PORT
 from testbed import counters, shaping, terms
 from testbed.conservation import AgentTerms, Terms, explain
-from testbed.namespaces import entered
+from testbed.kernel.namespaces import entered
+from testbed.kernel.nft import Nft
 from testbed.network import Network
-from testbed.nft import Nft
 from testbed.shaping import Shaping
 from tests.network.traffic import Sockets, two_subnets
 from topologies.elements import Impairment

@@ -10,8 +10,8 @@ import pytest
 
 from agents.hosts import PORT
 from testbed import counters, shaping
+from testbed.kernel.nft import Nft
 from testbed.network import Network
-from testbed.nft import Nft
 from tests.network.capture import Ring, Tcpdump
 from tests.network.traffic import Sockets, two_subnets
 from topologies.elements import Impairment

@@ -1,4 +1,4 @@
-"""Tests of testbed.keeper: however a lab's command ends, nothing of the lab is left."""
+"""Tests of testbed.lab.keeper: however a lab's command ends, nothing of the lab is left."""
 
 from __future__ import annotations
 
@@ -227,7 +227,8 @@ def test_signals_close_together_interrupt_the_payload_once(start: Callable[..., 
 def test_a_signal_while_the_lab_is_made_reaches_the_payload() -> None:
     code = """
 import os, signal, sys, time
-from testbed import lab, world
+from testbed import lab
+from testbed.lab import world
 
 def interrupted():
     os.kill(0, signal.SIGINT)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed import lab, namespaces
+from testbed import lab
 from testbed.errors import LabError
+from testbed.kernel import namespaces
 
 pytestmark = pytest.mark.network
 

@@ -1,4 +1,4 @@
-"""Tests of testbed.namespaces in a lab."""
+"""Tests of testbed.kernel.namespaces in a lab."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from testbed import namespaces as ns
+from testbed.kernel import namespaces as ns
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 

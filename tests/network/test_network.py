@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from testbed import bulk, namespaces, rtnetlink, sysctls
 from testbed.errors import TestbedError, UsageError
-from testbed.netlink import Channel, NetlinkError
-from testbed.network import Network
+from testbed.kernel import namespaces, rtnetlink, sysctls
+from testbed.kernel.netlink import Channel, NetlinkError
+from testbed.network import Network, bulk
 from topologies import hierarchy, two_subnets
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]

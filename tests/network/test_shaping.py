@@ -10,11 +10,11 @@ import pytest
 
 from testbed import lab, shaping
 from testbed.errors import ShapingError
-from testbed.namespaces import entered
-from testbed.netlink import Channel
+from testbed.kernel.namespaces import entered
+from testbed.kernel.netlink import Channel
+from testbed.kernel.nft import Nft
+from testbed.kernel.rtnetlink import link
 from testbed.network import Network
-from testbed.nft import Nft
-from testbed.rtnetlink import link
 from testbed.shaping import pick
 from testbed.shaping.netem import LIMIT_PACKETS, replaced
 from testbed.shaping.nftables import TABLE

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from testbed import claims, experiment, results, stats
+from testbed import claims, experiment, results
 from testbed.emulation import emulate
+from testbed.judging import stats
+from testbed.judging.verdict import INCONCLUSIVE, REFUTED, Verdict
 from testbed.metrics import per_run
 from testbed.progress import Progress
 from testbed.tables import RunTables
-from testbed.verdict import INCONCLUSIVE, REFUTED, Verdict
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 

@@ -11,7 +11,7 @@ from typing import Any
 from scipy.stats import binom
 
 from agents.hosts import PORT
-from testbed.namespaces import entered
+from testbed.kernel.namespaces import entered
 from topologies.elements import PERFECT, Host, Impairment, Router
 from topologies.graph import Graph
 from topologies.layout import lay_out

@@ -31,9 +31,7 @@ PURE_AGENTS = {
 PROTOCOL_MAY_USE = PURE_AGENTS - {"seeds", "timing"}
 WORLDLY_NAMES = {"__import__", "eval", "exec", "hash", "id", "input", "open", "print"}
 
-KNOWS_MININET = re.compile(
-    r"topologies/mn\.py|testbed/(network|nodes|links|switches|shell|shaping)\b.*\.py"
-)
+KNOWS_MININET = re.compile(r"topologies/mn\.py|testbed/(network|shaping)/.*\.py|testbed/shell\.py")
 PURE_FOLDERS = re.compile(r"testbed/(metrics|theory|claims|plots)/.*\.py")
 STARTS_THINGS = {
     *("asyncio", "concurrent", "ctypes", "mininet", "multiprocessing", "os", "pty", "signal"),

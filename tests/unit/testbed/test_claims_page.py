@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed import claims, claims_page
-from testbed.engines import Engines
+from testbed.judging.engines import Engines
 
 
 def test_the_page_is_what_the_claim_files_register() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from testbed import claims
-from testbed.engines import Engines
+from testbed.judging.engines import Engines
+from testbed.judging.verdict import Verdict
 from testbed.outcome import Outcome
-from testbed.verdict import Verdict
 
 
 def shown(verdicts: list[Verdict], capsys: pytest.CaptureFixture[str]) -> str:

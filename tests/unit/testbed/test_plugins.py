@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from testbed import claims, experiment, metrics, plots, theory
-from testbed.claim import Claim
-from testbed.selection import CONDITIONS
+from testbed.judging.claim import Claim
+from testbed.judging.selection import CONDITIONS
+from testbed.judging.verdict import INCONCLUSIVE, NOT_RUN, REFUTED, SUPPORTED
 from testbed.theory import chain
-from testbed.verdict import INCONCLUSIVE, NOT_RUN, REFUTED, SUPPORTED
 from tests import synthetic
 
 THEORY = sorted(m.name for m in pkgutil.iter_modules(theory.__path__))

@@ -17,10 +17,10 @@ from testbed import experiment, metrics, replicates, results, simulation
 from testbed.cli import main
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
+from testbed.judging.verdict import VERIFIED
 from testbed.progress import Progress
 from testbed.simulator import memory
 from testbed.tables import COLUMNS, RunTables
-from testbed.verdict import VERIFIED
 
 SMALL = """
 [experiment]

@@ -15,12 +15,12 @@ import pytest
 
 from testbed import claims
 from testbed.claims import log_is_low
-from testbed.engines import Engines, Floats
+from testbed.judging.engines import Engines, Floats
+from testbed.judging.verdict import NOT_RUN, SUPPORTED, VERIFIED, settle
 from testbed.simulator import reference, srm_star
 from testbed.simulator.outcome import Outcome
 from testbed.simulator.rounds.rumor import RumorOutcome
 from testbed.theory import k_ary_tree
-from testbed.verdict import NOT_RUN, SUPPORTED, VERIFIED, settle
 
 MODELLED = [name for name in claims.names() if hasattr(claims.load(name), "model")]
 Conditions = dict[str, Any]

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from testbed import claims, rules
+from testbed import claims
 from testbed.claims import push_latency
-from testbed.selection import Arm, dissemination
+from testbed.judging import rules
+from testbed.judging.selection import Arm, dissemination
+from testbed.judging.verdict import Verdict
 from testbed.simulator import reference
-from testbed.verdict import Verdict
 from tests import synthetic
 
 SIZES = (8, 16, 32, 64, 128)

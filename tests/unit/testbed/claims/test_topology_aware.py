@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from testbed import claims
+from testbed.judging.verdict import Verdict
 from testbed.tables import RunTables
-from testbed.verdict import Verdict
 from tests import synthetic
 
 SIZES = (8, 16, 32, 64, 128)

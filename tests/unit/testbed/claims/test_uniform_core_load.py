@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from testbed import claims
-from testbed.verdict import Verdict
+from testbed.judging.verdict import Verdict
 from tests import synthetic
 
 

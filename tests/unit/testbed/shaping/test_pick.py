@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from testbed import namespaces
 from testbed.errors import ShapingError, UsageError
+from testbed.kernel import namespaces
 from testbed.shaping import pick
 from testbed.shaping.interface import Backend
 from tests.unit.testbed.shaping.fakes import Fake, graph_of

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents import registry
 from agents.timing import MODES
 from agents.trace import Event
-from testbed import stats
+from testbed.judging import stats
 from testbed.simulator.event import Simulation
 from testbed.simulator.paths import Network
 from testbed.simulator.recorder import Recorder

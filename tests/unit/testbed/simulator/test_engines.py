@@ -14,11 +14,11 @@ import pytest
 from scipy.stats import binomtest
 
 from testbed.errors import UsageError
+from testbed.judging.stats import g_test, same_distribution
 from testbed.simulator import counts
 from testbed.simulator.mixing import Mixing
 from testbed.simulator.outcome import Outcome
 from testbed.simulator.rounds import uniform
-from testbed.stats import g_test, same_distribution
 from testbed.theory.branching import crash_extinction, infect_and_die_extinction, reach
 from testbed.theory.chain import Chain
 from testbed.theory.mean_field import mean_field

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from testbed.judging.stats import g_test
 from testbed.simulator import occupancy
-from testbed.stats import g_test
 
 
 def exact(balls: int, cells: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from testbed.judging.stats import g_test
 from testbed.simulator.rounds.draws import others
-from testbed.stats import g_test
 
 
 @pytest.mark.parametrize("me", [0, 2, 5])

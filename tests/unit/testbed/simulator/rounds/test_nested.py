@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from testbed.errors import UsageError
+from testbed.judging.stats import g_test, same_distribution
 from testbed.simulator.mixing import Mixing
 from testbed.simulator.rounds import nested, uniform
 from testbed.simulator.rounds.nested import Nested, two_subnets
-from testbed.stats import g_test, same_distribution
 
 
 def choices(levels: tuple[tuple[int, ...], ...], aware: bool) -> np.ndarray:

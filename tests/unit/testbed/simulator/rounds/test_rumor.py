@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from testbed.errors import UsageError
+from testbed.judging.stats import g_test
 from testbed.simulator.rounds import rumor
 from testbed.simulator.rounds.rumor import Rumor
-from testbed.stats import g_test
 from testbed.theory.demers_1987 import PUBLISHED, SITES, Row
 from testbed.theory.rumor import (
     blind_coin_residue,

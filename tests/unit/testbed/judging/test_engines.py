@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from testbed.engines import PER_NODE, Engines, arm, conditions
+from testbed.judging.engines import PER_NODE, Engines, arm, conditions
 
 
 def test_the_same_conditions_are_drawn_once() -> None:

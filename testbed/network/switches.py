@@ -7,9 +7,9 @@ from typing import Any
 
 import mininet.node
 
-from testbed import rtnetlink, sysctls
-from testbed.links import Intf
-from testbed.nodes import Node
+from testbed.kernel import rtnetlink, sysctls
+from testbed.network.links import Intf
+from testbed.network.nodes import Node
 
 
 class Bridge(Node, mininet.node.Switch):

@@ -1,6 +1,6 @@
 """The outer end of a lab: the loop of the command that waits for it.
 
-The keeper forks the lab (testbed.world), writes its user and group maps, which only a process
+The keeper forks the lab (testbed.lab.world), writes its user and group maps, which only a process
 outside may do, forwards signals, watches the command's ancestors, and returns when the kernel has
 ended every process of the lab.
 """
@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from testbed import ancestors, attach, obstacles, world
 from testbed.errors import LabError
-from testbed.world import FORWARDED, Message
+from testbed.lab import ancestors, attach, obstacles, world
+from testbed.lab.world import FORWARDED, Message
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 

@@ -11,7 +11,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from testbed.netlink import (
+from testbed.kernel.netlink import (
     CREATE,
     EXCL,
     REPLACE,

@@ -24,9 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from testbed import namespaces as ns
-from testbed import world
 from testbed.errors import LabError, TestbedError, UsageError, near
+from testbed.kernel import namespaces as ns
+from testbed.lab import world
 
 _HOSTS = Path("/run/testbed/hosts.json")
 

@@ -17,7 +17,7 @@ import threading
 from typing import Any
 
 from testbed.errors import TestbedError
-from testbed.namespaces import entered
+from testbed.kernel.namespaces import entered
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON of <nftables/libnftables.h>
 

@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from testbed import verdict
-from testbed.stats import Estimate, Interval
-from testbed.verdict import Finding, settle
+from testbed.judging import verdict
+from testbed.judging.stats import Estimate, Interval
+from testbed.judging.verdict import Finding, settle
 
 
 def finding(**given: object) -> Finding:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from testbed.selection import Arm
-from testbed.stats import Estimate, Interval, Proportion, tested
-from testbed.verdict import SUPPORTED, Finding
+from testbed.judging.selection import Arm
+from testbed.judging.stats import Estimate, Interval, Proportion, tested
+from testbed.judging.verdict import SUPPORTED, Finding
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Claim:
     refuted_if: str
     evidence: tuple[str, ...]
     """What it takes: emulated (runs of a network), simulated (runs of the event engine, or samples
-    of `testbed.engines`), computed (exact from a model), arithmetic."""
+    of `testbed.judging.engines`), computed (exact from a model), arithmetic."""
     estimator: str
     """What is measured, and how its interval is found."""
     expect: tuple[str, ...]

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agents.seeds import derive
-from testbed.selection import Arm
+from testbed.judging.selection import Arm
 from testbed.simulator import counts, reference, srm_star
 from testbed.simulator.mixing import Mixing
 from testbed.simulator.outcome import Outcome

@@ -1,4 +1,4 @@
-"""Tests of testbed.obstacles: each known reason for having no lab is named with its remedy."""
+"""Tests of testbed.lab.obstacles: each known reason for having no lab is named with its remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from testbed import obstacles
+from testbed.lab import obstacles
 
 KERNEL = "/proc/sys/kernel/"
 SECCOMP = {"/proc/self/status": "Name:\tpython\nSeccomp:\t2\n"}

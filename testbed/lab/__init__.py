@@ -3,9 +3,9 @@
 `run` forks a function into user, mount, PID and network namespaces of its own, as root or as a
 plain user, and returns its exit status. The command that calls it holds the only write end of a
 pipe; when the command ends, by SIGKILL too, the pipe ends and the lab with it. The same holds for
-the `sudo`, `make` and `sh -c` above it (testbed.ancestors).
+the `sudo`, `make` and `sh -c` above it (testbed.lab.ancestors).
 
-testbed.keeper is the command's end of a lab, testbed.world what happens inside.
+testbed.lab.keeper is the command's end of a lab, testbed.lab.world what happens inside.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from testbed.errors import LabError
-from testbed.keeper import Keeper
-from testbed.world import inside
+from testbed.lab.keeper import Keeper
+from testbed.lab.world import inside
 
 __all__ = ["GRACE_S", "call", "inside", "problem", "run"]
 

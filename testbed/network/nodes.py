@@ -20,10 +20,10 @@ from typing import Any
 import mininet.link
 import mininet.node
 
-from testbed import namespaces, rtnetlink, sysctls
-from testbed.bulk import namespace_problem
 from testbed.errors import TestbedError
-from testbed.netlink import Channel
+from testbed.kernel import namespaces, rtnetlink, sysctls
+from testbed.kernel.netlink import Channel
+from testbed.network.bulk import namespace_problem
 
 # As `mnexec -n` does it, less the network namespace: own mounts (for privateDirs) and a /sys that
 # shows the node's interfaces. The exec keeps the pid.

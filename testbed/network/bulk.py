@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from testbed import namespaces, rtnetlink, sysctls
 from testbed.errors import TestbedError
-from testbed.netlink import Channel, Request
+from testbed.kernel import namespaces, rtnetlink, sysctls
+from testbed.kernel.netlink import Channel, Request
 from topologies import graph as graphs
 from topologies.graph import Graph
 

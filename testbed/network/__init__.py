@@ -18,12 +18,12 @@ from typing import Any, Self
 import mininet.net
 from mininet.log import output
 
-from testbed import bulk, teardown
 from testbed.errors import UsageError
-from testbed.iperf import iperf
-from testbed.links import Intf, Link
-from testbed.nodes import Host, Node, Router
-from testbed.switches import Bridge
+from testbed.network import bulk, teardown
+from testbed.network.iperf import iperf
+from testbed.network.links import Intf, Link
+from testbed.network.nodes import Host, Node, Router
+from testbed.network.switches import Bridge
 from topologies.graph import Graph
 
 __all__ = ["Bridge", "Host", "Intf", "Link", "Network", "Node", "Router"]

@@ -1,7 +1,7 @@
 """Mininet's links and interfaces, made and configured over netlink instead of by ip and ifconfig.
 
-They join nodes of testbed.nodes and stock ones alike: a stock node's namespace is found through
-its shell's pid.
+They join nodes of testbed.network.nodes and stock ones alike: a stock node's namespace is found
+through its shell's pid.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 import mininet.link
 
-from testbed import namespaces, rtnetlink
 from testbed.errors import TestbedError
-from testbed.netlink import Channel, NetlinkError, Request
-from testbed.nodes import Node, netns_of
+from testbed.kernel import namespaces, rtnetlink
+from testbed.kernel.netlink import Channel, NetlinkError, Request
+from testbed.network.nodes import Node, netns_of
 
 _SETTLED_S = 10.0
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from testbed import namespaces as ns
+from testbed.kernel import namespaces as ns
 
 PRIVATE = (
     ns.CLONE_NEWUSER

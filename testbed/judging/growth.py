@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from testbed import stats
+from testbed.judging import stats
 
 Floats = NDArray[np.float64]
 

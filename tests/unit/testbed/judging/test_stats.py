@@ -1,4 +1,4 @@
-"""Estimates, intervals and tests of `testbed.stats`, against simulation and known values."""
+"""Estimates, intervals and tests of `judging.stats`, against simulation and known values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed import stats
-from testbed.stats import Estimate, Proportion
+from testbed.judging import stats
+from testbed.judging.stats import Estimate, Proportion
 
 
 def test_interval_of_an_estimate_is_students() -> None:

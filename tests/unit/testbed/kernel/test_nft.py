@@ -1,4 +1,4 @@
-"""Tests of testbed.nft without a namespace."""
+"""Tests of testbed.kernel.nft without a namespace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testbed import nft
+from testbed.kernel import nft
 
 
 @pytest.fixture

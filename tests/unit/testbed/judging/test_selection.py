@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from testbed.selection import dissemination, saturated
+from testbed.judging.selection import dissemination, saturated
 from testbed.tables import RunTables
 from tests import synthetic
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from testbed import namespaces, rtnetlink
-from testbed.netlink import Channel
-from testbed.nodes import Node
+from testbed.kernel import namespaces, rtnetlink
+from testbed.kernel.netlink import Channel
+from testbed.network.nodes import Node
 
 _GONE_S = 60.0
 """Deadline; 8,192 hosts were gone in 6.5 s."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from testbed import growth
-from testbed.stats import Estimate
+from testbed.judging import growth
+from testbed.judging.stats import Estimate
 
 SIZES = (8, 16, 32, 64, 128, 256)
 

@@ -1,4 +1,4 @@
-"""Tests of testbed.netlink and testbed.rtnetlink: what is sent, and what an error says."""
+"""Tests of kernel.netlink and kernel.rtnetlink: what is sent, and what an error says."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import struct
 
 import pytest
 
-from testbed import netlink, rtnetlink
-from testbed.netlink import NetlinkError, attribute, attributes
+from testbed.kernel import netlink, rtnetlink
+from testbed.kernel.netlink import NetlinkError, attribute, attributes
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from testbed import growth, stats
-from testbed.selection import Arm
+from testbed.judging import growth, stats
+from testbed.judging.selection import Arm
 from testbed.simulator import reference
 
 COMPLETE = 0.95

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from testbed import stats
+from testbed.judging import stats
 
 ALPHA = 0.05
 """Family-wise error rate of wrong support, and again of wrong refutation."""

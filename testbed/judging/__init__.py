@@ -1,0 +1,1 @@
+"""From tables and samples to verdicts: estimates, tests, rules, and what a claim registers."""

@@ -1,0 +1,1 @@
+"""What is said to the kernel: namespaces, netlink, nftables, sysctls."""
