@@ -166,7 +166,8 @@ class Protocol:
     Options: ClassVar[type[Any]]
     MESSAGES: ClassVar[tuple[type[Message], ...]] = ()
     FIFO: ClassVar[bool] = False
-    """Promises, with its default options, that the multicasts of one origin are delivered in the order of their sending."""
+    """Promises, with its default options, that the multicasts of one origin are delivered in the
+    order of their sending."""
     RELIABLE: ClassVar[bool] = False
     """Promises, with its default options, that once losses end every node that stays up delivers
     each multicast of every origin that stays up."""
