@@ -100,8 +100,9 @@ def _formula(arm: Arm) -> list[tuple[str, Callable[[float], float]]]:
     """Name and curve of the prediction; none for a protocol that has none."""
     fan_out = int(arm.conditions["fan_out"])
     if arm.protocol == "push":
-        power = uniform_exponent(arm.sizes)
-        name = f"predicted: $b\\,N^2 / 2(N-1)$ with b = {fan_out}, a = {power:.3f}"
+        name = f"predicted: $b\\,N^2 / 2(N-1)$ with b = {fan_out}"
+        if len(arm.sizes) > 1:
+            name += f", a = {uniform_exponent(arm.sizes):.3f}"
         return [(name, lambda n: uniform_crossings((n / 2, n / 2), fan_out))]
     if arm.protocol == "topology_aware":
         load = topology_aware_crossings((1, 1), fan_out)

@@ -43,7 +43,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     panels = axes if isinstance(axes, list) else [axes]
     curves = [_curves(tables, arm, nodes) for arm in arms]
     finite = [c[np.isfinite(c)] for c in curves]
-    end = 1.1 * max(float(np.quantile(c, 0.999)) if len(c) else 1.0 for c in finite)
+    end = 1.1 * max(float(np.quantile(c, 0.999)) if len(c) else 1.0 for c in finite) or 1.0
     for panel, arm, curve in zip(panels, arms, curves, strict=True):
         look = plotting.look(arm.protocol, protocols)
         entries = _draw_panel(panel, arm, curve, nodes, end, look)

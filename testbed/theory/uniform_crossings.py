@@ -29,8 +29,10 @@ def uniform_crossings(subnet_sizes: Sequence[float], fan_out: int = 1) -> float:
 def uniform_exponent(sizes: Sequence[int]) -> float:
     """The log-log slope of the crossings of two equal subnets over `sizes`: just below 1.
 
-    Finite groups keep it there, since a node cannot pick itself. Domain: two sizes or more.
-    uniform_exponent([16, 32, 64, 128, 256]) = 0.979
+    Finite groups keep it there, since a node cannot pick itself. Domain: two different sizes or
+    more. uniform_exponent([16, 32, 64, 128, 256]) = 0.979
     """
+    if len(set(sizes)) < 2:
+        raise ValueError(f"sizes = {list(sizes)}: a slope needs two different ones")
     load = [uniform_crossings((n - n // 2, n // 2)) for n in sizes]
     return float(np.polyfit([math.log(n) for n in sizes], np.log(load), 1)[0])

@@ -50,6 +50,8 @@ def test_uniform_exponent_is_below_one_and_nears_it() -> None:
     small, large = uniform_exponent([8, 16, 32]), uniform_exponent([1024, 2048, 4096])
     assert small < large < 1
     assert uniform_exponent([8, 16, 32, 64, 128, 256]) == pytest.approx(0.966, abs=0.001)
+    with pytest.raises(ValueError, match="two different"):
+        uniform_exponent([64])
 
 
 def test_topology_aware_crossings_by_drawing_targets() -> None:
