@@ -46,8 +46,17 @@ _LOOKS = (
     Look("#D55E00", "s", "--"),
     Look("#009E73", "^", "-."),
     Look("#CC79A7", "D", ":"),
+    Look("#56B4E9", "v", "-"),
+    Look("#E69F00", "P", "--"),
+    Look("#1a1a1a", "X", "-."),
+    Look("#8c6d1f", "*", ":"),
+    Look("#999999", "h", "-"),
 )
-_KNOWN = {"push": 0, "topology_aware": 1}
+_KNOWN = (
+    *("push", "topology_aware", "pull", "push_pull", "centralized", "tree", "srm", "rmtp"),
+    "pbcast",
+)
+"""Protocols in the order of their looks; those of the lecture's main claim come first."""
 
 
 def nth_look(place: int) -> Look:
@@ -56,11 +65,13 @@ def nth_look(place: int) -> Look:
 
 
 def look(protocol: str, others: Sequence[str] = ()) -> Look:
-    """The same look for a protocol in every plot; others take the remaining ones in turn."""
+    """The same look for a protocol in every plot; a protocol of one's own takes one left free."""
     if protocol in _KNOWN:
-        return _LOOKS[_KNOWN[protocol]]
-    rest = sorted(set(others) - set(_KNOWN))
-    return _LOOKS[2 + (rest.index(protocol) if protocol in rest else 0) % 2]
+        return _LOOKS[_KNOWN.index(protocol)]
+    drawn = {*others, *_KNOWN[:2]}
+    free = [shown for known, shown in zip(_KNOWN, _LOOKS, strict=True) if known not in drawn]
+    strangers = sorted({*others, protocol} - set(_KNOWN))
+    return (free or _LOOKS)[strangers.index(protocol) % len(free or _LOOKS)]
 
 
 def words(protocol: str) -> str:
@@ -68,15 +79,17 @@ def words(protocol: str) -> str:
     return {"push": "uniform push", "topology_aware": "topology-aware"}.get(protocol, protocol)
 
 
-def canvas(columns: int = 1, *, width: float = 7.4, height: float = 4.9) -> tuple[Figure, Any]:
-    """A figure and its axes (a list when there are several columns)."""
+def canvas(
+    columns: int = 1, *, rows: int = 1, width: float = 7.4, height: float = 4.9
+) -> tuple[Figure, Any]:
+    """A figure and its axes: a list, row by row, when there are several. One row shares its y."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
+        axes = figure.subplots(rows, columns, sharey=rows == 1, squeeze=False).ravel()
     for one in axes:
         one.grid(True, which="major", linewidth=0.8)
         one.set_axisbelow(True)
-    return figure, (axes[0] if columns == 1 else list(axes))
+    return figure, (axes[0] if len(axes) == 1 else list(axes))
 
 
 def title(figure: Figure, claim: str, says: str) -> None:

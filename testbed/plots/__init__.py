@@ -1,7 +1,8 @@
 """Plots of run directories, one a file, the file name being its name.
 
 A plot file has `TITLE`, `CLAIMS` (numbers of the claims that it shows), `NEEDS` (what runs it
-needs) and `draw(tables)`, which returns a figure, or None when the runs hold nothing for it.
+needs) and `draw(tables)`, which returns a figure, or None when the runs hold nothing for it. It may
+have `table(tables)`, the numbers drawn as a DataFrame, which is written beside the figure as CSV.
 """
 
 from __future__ import annotations
@@ -43,4 +44,6 @@ def draw(tables: Sequence[RunTables], folder: Path, chosen: Sequence[str] = ()) 
         if figure is not None:
             folder.mkdir(parents=True, exist_ok=True)
             drawn[name] = plotting.save(figure, folder / name)[0]
+            if hasattr(module, "table"):
+                module.table(tables).to_csv(folder / f"{name}.csv", index=False)
     return drawn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -107,6 +108,22 @@ def test_protocols_differ_in_more_than_colour() -> None:
     looks = [plotting.look(p, ["mine", "other"]) for p in ("push", "topology_aware", "mine")]
     assert len({look.marker for look in looks}) == 3
     assert len({look.line for look in looks}) == 3
+
+
+def test_every_protocol_of_a_comparison_has_a_look_of_its_own() -> None:
+    ours = ["push", "pull", "push_pull", "centralized", "tree", "srm", "rmtp", "pbcast", "mine"]
+    looks = [plotting.look(protocol, ours) for protocol in ours]
+    assert len({look.marker for look in looks}) == len({look.colour for look in looks}) == 9
+
+
+def test_the_numbers_of_a_plot_are_written_beside_it(
+    tables: list[RunTables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = pd.DataFrame({"nodes": [8], "load": [2.5]})
+    core_load = plots.load("core_load")
+    monkeypatch.setattr(core_load, "table", lambda _: numbers, raising=False)
+    plots.draw(tables, tmp_path, ["core_load"])
+    assert (tmp_path / "core_load.csv").read_text() == "nodes,load\n8,2.5\n"
 
 
 def test_runs_that_never_reached_everyone_are_drawn_and_counted(tables: list[RunTables]) -> None:
