@@ -67,6 +67,8 @@ class View:
 
     me: NodeId
     groups: tuple[range, ...]
+    subnets: tuple[range, ...] = ()
+    """All subnets in order, shared between nodes; empty where they are not known."""
 
     @property
     def everyone(self) -> range:
