@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from testbed.judging.selection import told_apart
 from testbed.judging.stats import Interval
 from testbed.judging.verdict import Verdict
 
@@ -94,8 +95,10 @@ class Outcome:
                 name.replace("_", " "), justify="left" if name == "protocol" else "right"
             )
         for row in self.summary:
+            alike = [r["options"] for r in self.summary if r["protocol"] == row["protocol"]]
+            told = told_apart(row["options"], alike)
             parameters = (
-                row["protocol"],
+                f"{row['protocol']} ({told})" if told else row["protocol"],
                 row["nodes"],
                 row["loss_ratio"],
                 row["runs"],
@@ -108,12 +111,8 @@ class Outcome:
 def _part(row: Verdict, rows: Sequence[Verdict]) -> str:
     """The part, with the conditions that tell its rows apart when there are several."""
     alike = [other for other in rows if (other.claim, other.part) == (row.claim, row.part)]
-    told = [
-        "b = " * (key == "fan_out") + str(value)
-        for key, value in row.conditions.items()
-        if any(other.conditions.get(key) != value for other in alike)
-    ]
-    return f"{row.part} ({', '.join(told)})" if told else row.part
+    told = told_apart(row.conditions, [other.conditions for other in alike])
+    return f"{row.part} ({told})" if told else row.part
 
 
 def _number(value: float | Interval) -> str:

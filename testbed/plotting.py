@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from testbed.judging.selection import Arm, told_apart
+
 INK, GREY = "#1a1a1a", "#5f5f5f"
 DPI = 160
 
@@ -78,6 +80,17 @@ def look(protocol: str, others: Sequence[str] = ()) -> Look:
 def words(protocol: str) -> str:
     """What a protocol is called in a plot."""
     return {"push": "uniform push", "topology_aware": "topology-aware"}.get(protocol, protocol)
+
+
+def names(arms: Sequence[Arm]) -> list[str]:
+    """What each arm is called: its protocol, and in what it differs from others of that one."""
+    called = []
+    for arm in arms:
+        alike = [each for each in arms if each.protocol == arm.protocol]
+        stated = [{**each.conditions, "options": each.options} for each in alike]
+        told = told_apart({**arm.conditions, "options": arm.options}, stated)
+        called.append(f"{words(arm.protocol)} ({told})" if told else words(arm.protocol))
+    return called
 
 
 def canvas(

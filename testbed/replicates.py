@@ -7,6 +7,7 @@ a run the same ones.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -47,17 +48,24 @@ class Replicate:
         }
 
 
+COMMON = ("fan_out", "replacement", "retention")
+"""Options that have a column each, since the claims of several protocols ask for them."""
+
+
 def cell_columns(cell: Cell) -> dict[str, Any]:
-    """What tells a cell from others, as columns; options that a protocol lacks are missing."""
+    """What tells a cell from others, as columns; options that a protocol lacks are missing.
+
+    The options of the protocol's own are one column, JSON in the order of their names.
+    """
+    own = {name: value for name, value in cell.options.items() if name not in COMMON}
     return {
         "protocol": cell.protocol,
         "topology": cell.topology,
         "nodes": cell.nodes,
         "loss_ratio": cell.loss_ratio,
         "timing": cell.timing,
-        "fan_out": cell.options.get("fan_out"),
-        "replacement": cell.options.get("replacement"),
-        "retention": cell.options.get("retention"),
+        **{name: cell.options.get(name) for name in COMMON},
+        "options": json.dumps(own, sort_keys=True),
         "subnets": len(cell.graph().subnets),
         "sources": cell.run.sources,
     }

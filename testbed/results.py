@@ -22,7 +22,7 @@ import pandas as pd
 from testbed.errors import TestbedError, UsageError, near
 from testbed.tables import RunTables
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a file or a column changes its meaning; a reader refuses other numbers."""
 
 PARTIAL = ".partial-"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -35,6 +36,7 @@ def rows(tables: RunTables) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "cell": int(str(cell)),
             **parameters,
+            "options": json.loads(parameters["options"]),
             "runs": len(runs),
             "voided": int(runs["voided"].sum()),
         }

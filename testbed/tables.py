@@ -25,6 +25,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "fan_out",
         "replacement",
         "retention",
+        "options",
         "round_s",
         "subnets",
         "sources",
@@ -76,6 +77,7 @@ CELL = (
     "fan_out",
     "replacement",
     "retention",
+    "options",
     "sources",
 )
 """The columns of `runs` that tell one cell from another in a table or a plot."""

@@ -144,6 +144,7 @@ def _run(
         "fan_out": fan_out,
         "replacement": True,
         "retention": "forever",
+        "options": "{}",
         "round_s": ROUND_S,
         "subnets": 2,
         "sources": sources,

@@ -60,7 +60,12 @@ class Claim:
         frame: dict[str, Any] = {"margin": registered.margin}
         if arm is not None:
             frame |= {
-                "conditions": {"protocol": arm.protocol, **arm.conditions, "sizes": arm.sizes},
+                "conditions": {
+                    "protocol": arm.protocol,
+                    **arm.conditions,
+                    "options": arm.options,
+                    "sizes": arm.sizes,
+                },
                 "runs": arm.runs,
                 "voided": arm.voided,
                 "evidence": arm.conditions["evidence"],

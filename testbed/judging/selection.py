@@ -6,8 +6,9 @@ directories under the same conditions are one arm; emulated and simulated ones n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class Arm:
     protocol: str
     conditions: dict[str, Any]
     rows: pd.DataFrame
+    options: dict[str, Any] = field(default_factory=dict)
+    """Those of the protocol's own, which have no column each: `k_counter` of rumor, say."""
 
     @property
     def sizes(self) -> list[int]:
@@ -67,8 +70,10 @@ class Arm:
         return self.healthy.loc[self.healthy["nodes"] == nodes, column].to_numpy(dtype=float)
 
     def matches(self, other: Arm) -> bool:
-        """Whether the two differ in nothing but the protocol (and perhaps the sizes)."""
-        return self.conditions == other.conditions
+        """Whether the two differ in nothing but the protocol, what it alone has, and the sizes."""
+        shared = self.options.keys() & other.options.keys()
+        alike = all(self.options[name] == other.options[name] for name in shared)
+        return alike and self.conditions == other.conditions
 
     def blocks(self, least: int = LEAST_RUNS) -> tuple[str, ...]:
         """Reasons why the arm must not be judged either way."""
@@ -114,6 +119,25 @@ def _arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
         return []
     rows = pd.concat(chosen, ignore_index=True)
     return [
-        Arm(protocol, dict(zip(CONDITIONS, key, strict=True)), group)
-        for key, group in rows.groupby(list(CONDITIONS), dropna=False, sort=True)
+        Arm(protocol, dict(zip(CONDITIONS, key, strict=False)), group, json.loads(str(key[-1])))
+        for key, group in rows.groupby([*CONDITIONS, "options"], dropna=False, sort=True)
     ]
+
+
+def told_apart(mine: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]) -> str:
+    """The conditions in which the others are not like these, in words; options among them."""
+    own, others = _flat(mine), [_flat(each) for each in all_of_them]
+    return ", ".join(
+        str(value) if isinstance(value, str) else f"{SHORT.get(key, key)} = {value}"
+        for key, value in own.items()
+        if any(other.get(key) != value for other in others)
+    )
+
+
+SHORT = {"fan_out": "b", "loss_ratio": "loss"}
+"""What the lecture calls them."""
+
+
+def _flat(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in conditions.items() if key != "options"}
+    return plain | dict(conditions.get("options") or {})

@@ -33,8 +33,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         return None
     figure, axes = plotting.canvas()
     entries = []
-    for arm in arms:
-        entries += _draw_arm(axes, arm, plotting.look(arm.protocol, protocols))
+    for arm, name in zip(arms, plotting.names(arms), strict=True):
+        entries += _draw_arm(axes, arm, name, plotting.look(arm.protocol, protocols))
     plotting.size_axis(axes, sorted({n for arm in arms for n in arm.sizes}))
     axes.set_yscale("log", base=2)
     axes.yaxis.set_minor_locator(NullLocator())
@@ -44,7 +44,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     axes.set_ylabel("core packets per round and multicast\n(both directions, logarithmic)")
     plotting.legend(axes, "upper left", entries)
     plotting.title(figure, ", ".join(CLAIMS), TITLE)
-    batches = ", ".join(f"{plotting.words(a.protocol)} {_rounds(a):,.0f}" for a in arms)
+    named = zip(plotting.names(arms), arms, strict=True)
+    batches = ", ".join(f"{name} {_rounds(a):,.0f}" for name, a in named)
     plotting.footnote(
         figure,
         f"Every node spreads. n = rounds of a multicast, all sizes together: {batches}. Bars and "
@@ -58,7 +59,7 @@ def _rounds(arm: Arm) -> float:
     return float((arm.healthy["rounds"] * arm.healthy["runs"]).sum())
 
 
-def _draw_arm(axes: Axes, arm: Arm, look: plotting.Look) -> list[tuple[Any, str]]:
+def _draw_arm(axes: Axes, arm: Arm, name: str, look: plotting.Look) -> list[tuple[Any, str]]:
     """Draws the counts and the prediction of one arm; returns the entries of the legend."""
     loads = {}
     for nodes in arm.sizes:
@@ -79,16 +80,16 @@ def _draw_arm(axes: Axes, arm: Arm, look: plotting.Look) -> list[tuple[Any, str]
         capsize=4,
         zorder=3,
     )
-    entries: list[tuple[Any, str]] = [(counted, _label(arm, loads))]
+    entries: list[tuple[Any, str]] = [(counted, _label(name, loads))]
     smooth = np.geomspace(min(loads), max(loads), 100)
-    for name, curve in _formula(arm):
+    for formula, curve in _formula(arm):
         (line,) = axes.plot(smooth, [curve(n) for n in smooth], look.line, color=look.colour)
-        entries.append((line, name))
+        entries.append((line, formula))
     return entries
 
 
-def _label(arm: Arm, loads: dict[int, stats.Estimate]) -> str:
-    name = f"{plotting.words(arm.protocol)}, counted"
+def _label(name: str, loads: dict[int, stats.Estimate]) -> str:
+    name = f"{name}, counted"
     if len(loads) < 3 or any(load.value <= 0 for load in loads.values()):
         return name
     exponent = stats.exponent(list(loads), list(loads.values()))

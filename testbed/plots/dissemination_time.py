@@ -38,8 +38,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         return None
     figure, axes = plotting.canvas()
     entries: list[tuple[Any, str]] = []
-    for arm in arms:
-        entries += _draw_arm(axes, arm, plotting.look(arm.protocol, protocols))
+    for arm, name in zip(arms, plotting.names(arms), strict=True):
+        entries += _draw_arm(axes, arm, name, plotting.look(arm.protocol, protocols))
     if predicted := [line for arm in arms for line in _draw_reference(axes, arm)]:
         entries.append((predicted[0], "predicted mean (independent reference)"))
     plotting.size_axis(axes, sorted({n for arm in arms for n in arm.sizes}))
@@ -63,7 +63,7 @@ def _note(arms: Sequence[Arm]) -> str:
     )
 
 
-def _draw_arm(axes: Axes, arm: Arm, look: plotting.Look) -> list[tuple[Any, str]]:
+def _draw_arm(axes: Axes, arm: Arm, name: str, look: plotting.Look) -> list[tuple[Any, str]]:
     """Draws one arm's runs, means and fitted line; returns the entries of the legend."""
     rng = np.random.default_rng(1)
     aside = 1.04 if arm.protocol == "topology_aware" else 1 / 1.04
@@ -93,7 +93,7 @@ def _draw_arm(axes: Axes, arm: Arm, look: plotting.Look) -> list[tuple[Any, str]
     constant, factor = law.coefficients
     sign = "+" if constant >= 0 else "-"
     return [
-        (bars, f"{plotting.words(arm.protocol)}, measured mean"),
+        (bars, f"{name}, measured mean"),
         (line, f"fitted: {factor:.2f} ln N {sign} {abs(constant):.2f}"),
     ]
 

@@ -44,11 +44,12 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     curves = [_curves(tables, arm, nodes) for arm in arms]
     finite = [c[np.isfinite(c)] for c in curves]
     end = 1.1 * max(float(np.quantile(c, 0.999)) if len(c) else 1.0 for c in finite) or 1.0
-    for panel, arm, curve in zip(panels, arms, curves, strict=True):
+    names = plotting.names(arms)
+    for panel, arm, curve, name in zip(panels, arms, curves, names, strict=True):
         look = plotting.look(arm.protocol, protocols)
         entries = _draw_panel(panel, arm, curve, nodes, end, look)
         plotting.legend(panel, "lower right", entries, handlelength=1.8, fontsize=9)
-        panel.set_title(_panel_title(arm, arms), fontsize=11)
+        panel.set_title(name, fontsize=11)
     panels[0].set_ylabel("share of nodes that have the multicast")
     panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     judged = all(arm.conditions["retention"] == "forever" for arm in arms)
@@ -66,11 +67,6 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
 
 def _losses(arms: Sequence[Arm]) -> set[float]:
     return {float(arm.conditions["loss_ratio"]) for arm in arms}
-
-
-def _panel_title(arm: Arm, arms: Sequence[Arm]) -> str:
-    loss = f", loss {float(arm.conditions['loss_ratio']):.0%}" if len(_losses(arms)) > 1 else ""
-    return plotting.words(arm.protocol) + loss
 
 
 def _curves(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:

@@ -7,6 +7,7 @@ silent after as many rounds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,17 +72,16 @@ def _cells(tables: RunTables) -> list[dict[str, Any]]:
     runs = metrics.per_run(tables)
     wanted = (runs["retention"] == "rounds") & (runs["protocol"] == "push")
     wanted &= (runs["sources"] != "all") & ~runs["voided"].astype(bool)
-    options = {
-        each["index"]: each["options"] for each in tables.manifest["experiment"].get("cells", [])
-    }
     return [
         {
             **{str(name): value for name, value in rows.iloc[0].items()},
             "evidence": tables.evidence,
             "residue": rows["residue"].to_numpy(float),
-            "limit": round_limit(float(options[index]["c"]), int(rows["nodes"].iloc[0])),
+            "limit": round_limit(
+                float(json.loads(rows["options"].iloc[0])["c"]), int(rows["nodes"].iloc[0])
+            ),
         }
-        for index, rows in runs[wanted].groupby("cell")
+        for _, rows in runs[wanted].groupby("cell")
     ]
 
 

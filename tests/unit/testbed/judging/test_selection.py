@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from testbed.judging.selection import dissemination, saturated
+from testbed.judging.selection import dissemination, saturated, told_apart
 from testbed.tables import RunTables
 from tests import synthetic
 
@@ -78,3 +78,25 @@ def test_saturated_batches_are_no_disseminations() -> None:
     (arm,) = saturated([core], "push")
     assert isinstance(arm.rows, pd.DataFrame)
     assert arm.sizes == [16, 32]
+
+
+def test_an_option_of_the_protocols_own_is_another_arm_too(tables: RunTables) -> None:
+    few, many = (with_runs(tables, options=f'{{"k": {k}}}') for k in (2, 3))
+    arms = dissemination([few, many, few], "push")
+    assert [(arm.options, arm.runs) for arm in arms] == [({"k": 2}, 80), ({"k": 3}, 40)]
+    assert arms[0].conditions == arms[1].conditions
+
+
+def test_an_arm_matches_one_that_lacks_its_options_not_one_that_differs(tables: RunTables) -> None:
+    (few,) = dissemination([with_runs(tables, options='{"k": 2}')], "push")
+    (many,) = dissemination([with_runs(tables, options='{"k": 3}')], "push")
+    (other,) = dissemination([with_runs(tables, options='{"c": 1}')], "topology_aware")
+    assert few.matches(other)
+    assert not few.matches(many)
+
+
+def test_what_tells_conditions_apart_is_worded() -> None:
+    one = {"fan_out": 2, "timing": "free", "options": {"k": 2, "c": 1.0}}
+    other = {"fan_out": 1, "timing": "sync", "options": {"k": 3, "c": 1.0}}
+    assert told_apart(one, [one, other]) == "b = 2, free, k = 2"
+    assert told_apart(one, [one]) == ""

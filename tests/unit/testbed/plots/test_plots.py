@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +15,6 @@ from testbed.simulator.reference import draw
 from testbed.tables import RunTables
 from tests import synthetic
 
-EXPERIMENT = {"cells": [{"index": 0, "options": {"c": 1.0}}]}
-
 
 @pytest.fixture(scope="module")
 def tables() -> list[RunTables]:
@@ -26,12 +23,13 @@ def tables() -> list[RunTables]:
         12,
         protocols={"push": lambda n, b, rng: draw(n, b, rng=rng, rounds=3, loss_ratio=0.5)},
         retention="rounds",
+        options='{"c": 1.0}',
         loss_ratio=0.5,
     )
     return [
         synthetic.latency((8, 16, 32), 12),
         synthetic.core_load((16, 32, 64), 100),
-        dataclasses.replace(stopping, manifest={"experiment": EXPERIMENT}),
+        stopping,
     ]
 
 
