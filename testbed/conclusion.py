@@ -40,7 +40,7 @@ def write(
             **evidence,
             "experiment": experiment.manifest(),
             "seed": seed,
-            "message_types": message_types(experiment),
+            **message_types(experiment),
             "boots": list(boots),
             **metadata.describe(),
         },
@@ -49,13 +49,13 @@ def write(
     return directory.finish()
 
 
-def message_types(experiment: Experiment) -> dict[str, str]:
-    """The name of each message type, by its number in decimal."""
+def message_types(experiment: Experiment) -> dict[str, Any]:
+    """The name of each message type, by its number in decimal, and the numbers of data."""
     sources = sorted({cell.protocol_source for cell in experiment.cells})
+    messages = [pair for source in sources for pair in registry.load(source).messages.items()]
     return {
-        str(number): message.__name__
-        for source in sources
-        for number, message in registry.load(source).messages.items()
+        "message_types": {str(number): message.__name__ for number, message in messages},
+        "data_types": sorted(number for number, message in messages if message.DATA),
     }
 
 

@@ -19,6 +19,7 @@ from testbed.tables import COLUMNS, RunTables
 
 Draw = Callable[..., Epidemic]
 ROUND_S = 0.5
+RUMOUR = 0x10
 
 
 def push(nodes: int, fan_out: int, rng: Random) -> Epidemic:
@@ -60,7 +61,7 @@ def latency(
     """
     rng = Random(seed)
     runs: list[dict[str, Any]] = []
-    events: list[tuple[int, int, int, str, int]] = []
+    events: list[tuple[int, int, int, str, int, int]] = []
     deliveries: list[tuple[int, int, int, int]] = []
     cells = [(protocol, nodes) for protocol in protocols for nodes in sizes]
     for cell, (protocol, nodes) in enumerate(cells):
@@ -73,13 +74,13 @@ def latency(
                 (run, host, t, drawn.parent[host]) for host, t in enumerate(at) if t is not None
             ]
             events += [
-                (run, ns, sender, "send", to)
+                (run, ns, sender, "send", to, RUMOUR)
                 for t, sender, to in drawn.sends
                 if (ns := _ns(t * stretch)) is not None
             ]
     return tables(
         runs=pd.DataFrame(runs),
-        events=pd.DataFrame(events, columns=["run", "time_ns", "host", "event", "peer"]),
+        events=pd.DataFrame(events, columns=["run", "time_ns", "host", "event", "peer", "type"]),
         deliveries=pd.DataFrame(deliveries, columns=["run", "host", "time_ns", "parent"]),
     )
 
@@ -124,7 +125,7 @@ def tables(**given: pd.DataFrame) -> RunTables:
     """Run tables with empty ones for those not given."""
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
     return RunTables(
-        manifest={"experiment": {"name": "synthetic"}},
+        manifest={"experiment": {"name": "synthetic"}, "data_types": [RUMOUR]},
         health={"ok": True, "reasons": []},
         **{**empty, **given},
     )

@@ -56,4 +56,4 @@ def last_infection_ns(tables: RunTables) -> pd.Series[float]:
 
 def sends(tables: RunTables) -> pd.DataFrame:
     """The send events of all runs."""
-    return tables.events.loc[tables.events["event"] == "send", ["run", "time_ns"]]
+    return tables.events.loc[tables.events["event"] == "send", ["run", "time_ns", "type"]]

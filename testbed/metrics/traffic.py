@@ -1,4 +1,4 @@
-"""Messages sent per node in a run, of every type together [Demers et al. 1987, 1.4: m].
+"""Messages sent per node in a run, of every type together; `updates` counts data alone.
 
 NaN for a run of which no event was recorded.
 """

@@ -76,7 +76,7 @@ def test_the_run_under_way_is_not_taken_for_an_abandoned_one(tmp_path: Path) -> 
 def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
     run = write_whole(tmp_path)
     (run / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(ResultsError, match=r"format 99, this version reads 1"):
+    with pytest.raises(ResultsError, match=r"format 99, this version reads 2"):
         results.load(run)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pandas as pd
@@ -29,10 +30,12 @@ def tables() -> RunTables:
     )
     sends = [(1, 1.4), (1, 1.9), (1, 1.95), (1, 2.9), (1, 3.0), (1, 3.1), (2, 0.5), (2, 0.9)]
     events = pd.DataFrame(
-        [(run, int(t * SECOND), "send") for run, t in sends] + [(1, 3 * SECOND, "receive")],
-        columns=["run", "time_ns", "event"],
+        [(run, int(t * SECOND), "send", 7 if t < 2 else 8) for run, t in sends]
+        + [(1, 3 * SECOND, "receive", 7)],
+        columns=["run", "time_ns", "event", "type"],
     )
-    return synthetic.tables(runs=runs, deliveries=deliveries, events=events)
+    found = synthetic.tables(runs=runs, deliveries=deliveries, events=events)
+    return dataclasses.replace(found, manifest={"data_types": [7]})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,7 @@ def tables() -> RunTables:
         ("rounds_to_all", 4.0, math.inf),
         ("residue", 0.0, 0.25),
         ("traffic", 6 / 4, 2 / 4),
+        ("updates", 3 / 4, 2 / 4),
         ("sends_to_last_infection", 5.0, math.nan),
         ("t_ave", (0 + 1 + 2 + 4) / 4, (0 + 2 + 2) / 3),
         ("t_last", 4.0, 2.0),
@@ -69,6 +73,11 @@ def test_a_run_of_which_nothing_is_recorded_has_no_traffic_rather_than_none(
 ) -> None:
     silent = synthetic.tables(runs=tables.runs, deliveries=tables.deliveries)
     assert metrics.load("traffic").compute(silent).isna().all()
+
+
+def test_without_the_types_of_data_updates_are_missing(tables: RunTables) -> None:
+    untold = dataclasses.replace(tables, manifest={})
+    assert metrics.load("updates").compute(untold).isna().all()
 
 
 def test_saturated_runs_spread_nothing(tables: RunTables) -> None:
