@@ -15,13 +15,15 @@ from typing import Any
 
 from agents import registry
 from agents.options import OptionInfo, describe
+from testbed import faults
 from testbed.errors import UsageError, near
+from testbed.faults import Fault
 from testbed.settings import Grid, Run
 from topologies import catalog
 from topologies.parameters import Parameter
 
 FOLDER = Path(__file__).parent / "experiments"
-TABLES = ("experiment", "grid", "protocol", "topology", "run", "quick", "full")
+TABLES = ("experiment", "grid", "protocol", "topology", "run", "faults", "quick", "full")
 GRID = tuple(info.name for info in describe(Grid))
 RUN = tuple(info.name for info in describe(Run))
 DEFAULT = "default"
@@ -39,6 +41,7 @@ class Document:
     protocol: dict[str, dict[str, Any]] = field(default_factory=dict)
     topology: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
     def names(self, kind: str) -> list[str]:
         """The protocols or the topologies of the grid."""
@@ -147,11 +150,12 @@ def read(name: str, variant: str) -> Document:
     for table, content in tables.items():
         if table not in TABLES:
             raise UsageError(f"{source}: unknown table [{table}]; {near(table, TABLES)}")
-        if not isinstance(content, dict):
+        if table != "faults" and not isinstance(content, dict):
             raise UsageError(f"{source}: {table} = {content!r}: write a table, [{table}]")
     document = _head(source, path, tables.get("experiment", {}))
     document.grid = _known(source, "grid", tables.get("grid", {}), GRID)
     document.run = _known(source, "run", tables.get("run", {}), RUN)
+    document.faults = faults.parse(source, tables.get("faults", []))
     document.protocol = _owners(tables.get("protocol", {}))
     document.topology = _owners(tables.get("topology", {}))
     _check_owners(document)

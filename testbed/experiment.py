@@ -4,7 +4,8 @@ Tables: `[experiment]` name, description, claims; `[grid]` protocol, topology, n
 timing; `[protocol.NAME]` options and `[topology.NAME]` parameters, NAME `default` for all that
 know them; `[run]` see `testbed.settings.Run`; `[quick]` and `[full]` change single values. A list
 in the grid, in options or in parameters is an axis, and the cells are the product of the axes.
-A value of `[run]` may instead be a list along `nodes`, or a table by protocol.
+A value of `[run]` may instead be a list along `nodes`, or a table by protocol. `[[faults]]` is what
+goes wrong in every run, see `testbed.faults`.
 
 Everything is checked here, before a network is built; each error is a `UsageError` of one line.
 """
@@ -23,6 +24,7 @@ from agents.options import OptionError, describe, make
 from testbed import document, listing
 from testbed.document import DEFAULT, Document, as_list
 from testbed.errors import UsageError
+from testbed.faults import Fault, drawing
 from testbed.settings import Grid, Run, check_type, make_settings
 from topologies import catalog
 from topologies.graph import Graph, GraphError
@@ -44,6 +46,7 @@ class Cell:
     loss_ratio: float
     timing: str
     run: Run
+    faults: tuple[Fault, ...] = ()
 
     def graph(self) -> Graph:
         """The network of this cell; equal cells share one object."""
@@ -174,8 +177,17 @@ def _cell(
         loss_ratio=grid.loss_ratio,
         timing=grid.timing,
         run=make_settings(Run, run),
+        faults=tables.faults,
     )
-    cell.graph()  # an address plan that does not fit is found here
+    # An address plan that does not fit is found here.
+    drawing.check(
+        cell.faults,
+        cell.graph(),
+        kind=cell.run.kind,
+        round_s=cell.run.round_s,
+        horizon_rounds=cell.run.horizon_rounds,
+        concurrent=cell.run.concurrent,
+    )
     return cell
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from testbed import faults
 from testbed.experiment import Cell
 from testbed.session import Order
 
@@ -31,6 +32,8 @@ class Replicate:
     start_ns: int = 0
     stop_ns: int = 0
     infected: int = 0
+    faulty: frozenset[int] = frozenset()
+    """Nodes that are dead, stopped or cut off from the source when the run ends."""
     reasons: list[str] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
@@ -44,6 +47,8 @@ class Replicate:
             "boot": self.boot,
             "start_ns": self.start_ns,
             "stop_ns": self.stop_ns,
+            "survivors": cell.nodes - len(self.faulty),
+            "faulty": sorted(self.faulty),
             "reasons": "; ".join(self.reasons),
         }
 
@@ -68,6 +73,7 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         "options": json.dumps(own, sort_keys=True),
         "subnets": len(cell.graph().subnets),
         "sources": cell.run.sources,
+        "faults": faults.describe(cell.faults),
     }
 
 
@@ -87,12 +93,23 @@ def concurrency(cell: Cell, round_s: float) -> int:
 
 
 def replicates(
-    seed: int, numbers: Iterator[int], boot: int, cell: Cell, count: int, round_s: float
+    seed: int,
+    numbers: Iterator[int],
+    boot: int,
+    cell: Cell,
+    count: int,
+    round_s: float,
+    *,
+    first: int = 0,
+    among: Sequence[int] | None = None,
 ) -> Iterator[Replicate]:
-    """The first `count` runs of a cell; `numbers` gives each its number in the run directory."""
-    for repeat in range(count):
+    """`count` runs of a cell, from its repeat `first` on; their sources are drawn from `among`.
+
+    `numbers` gives each its number in the run directory.
+    """
+    for repeat in range(first, first + count):
         own = derive(seed, "run", cell.index, repeat)
-        source = Random(derive(own, "source")).randrange(cell.nodes)
+        source = Random(derive(own, "source")).choice(among or range(cell.nodes))
         order = Order(
             run=next(numbers),
             seed=own,

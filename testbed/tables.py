@@ -29,6 +29,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "round_s",
         "subnets",
         "sources",
+        "faults",
+        "survivors",
+        "faulty",
         "seed",
         "boot",
         "start_ns",
@@ -79,6 +82,7 @@ CELL = (
     "retention",
     "options",
     "sources",
+    "faults",
 )
 """The columns of `runs` that tell one cell from another in a table or a plot."""
 
@@ -87,6 +91,8 @@ CELL = (
 class RunTables:
     """The tables of one run directory; `COLUMNS` lists what each has at least.
 
+    `runs.faulty` lists the nodes that are dead, stopped or cut off from the source when the run
+    ends; the others, `runs.survivors` of them, are correct, and it is they that a run must reach.
     `runs.voided` marks what the health checks refuse to have judged, `runs.reasons` says why.
     `batches.rounds` are the measured periods, `runs` the multicasts that were saturated at once,
     and `core_packets` what the core router forwarded meanwhile, in both directions together. A

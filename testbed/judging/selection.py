@@ -28,6 +28,7 @@ CONDITIONS = (
     "replacement",
     "retention",
     "loss_ratio",
+    "faults",
 )
 """What the right answer depends on beside the size [CLAIMS section 4]."""
 

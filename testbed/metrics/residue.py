@@ -1,4 +1,7 @@
-"""The fraction of the nodes that a multicast never reached, 0..1 [Demers et al. 1987, 1.4]."""
+"""The fraction of the nodes that a multicast never reached, 0..1 [Demers et al. 1987, 1.4].
+
+Of the correct nodes, those up and connected at the end of the run.
+"""
 
 from __future__ import annotations
 
@@ -12,5 +15,5 @@ OF = "run"
 
 
 def compute(tables: RunTables) -> pd.Series[float]:
-    nodes = tables.runs.set_index("run")["nodes"]
-    return 1.0 - reached(tables) / nodes
+    correct = tables.runs.set_index("run")["survivors"]
+    return 1.0 - reached(tables) / correct

@@ -1,4 +1,4 @@
-"""Periods from the multicast until the last node has it; infinite when one never does.
+"""Periods until the last correct node has the multicast; infinite when one never does.
 
 A healthy run that left a node unreached never finished: it is a run with an infinite time, not a
 missing one [CLAIMS C1]. Runs in which every node is a source have no such time.

@@ -1,4 +1,4 @@
-"""Periods from the multicast until half of the nodes have it; infinite when they never do.
+"""Periods until half of the correct nodes have the multicast; infinite when they never do.
 
 Half of an odd group is rounded up. Runs in which every node is a source have no such time.
 """

@@ -1,4 +1,4 @@
-"""Messages sent, by all nodes together, up to the moment when the last node is infected.
+"""Messages sent, by all nodes together, up to when the last correct node is infected.
 
 Timers, phases and fan-out do not change its distribution under uniform choice, which makes it the
 first check of an emulated run: it is a coupon collector's count (`theory.coupon_collector`). A

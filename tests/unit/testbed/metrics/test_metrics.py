@@ -44,6 +44,7 @@ def tables() -> RunTables:
         ("rounds_to_half", 1.0, 2.0),
         ("rounds_to_all", 4.0, math.inf),
         ("residue", 0.0, 0.25),
+        ("reach", 1.0, 0.75),
         ("traffic", 6 / 4, 2 / 4),
         ("updates", 3 / 4, 2 / 4),
         ("sends_to_last_infection", 5.0, math.nan),
@@ -57,8 +58,28 @@ def test_metric_counted_by_hand(tables: RunTables, name: str, whole: float, brok
 
 
 def test_half_of_an_odd_group_is_rounded_up(tables: RunTables) -> None:
-    odd = synthetic.tables(runs=tables.runs.assign(nodes=5), deliveries=tables.deliveries)
+    five = tables.runs.assign(nodes=5, survivors=5)
+    odd = synthetic.tables(runs=five, deliveries=tables.deliveries)
     assert metrics.load("rounds_to_half").compute(odd).iloc[0] == 2.0, "the third node of five"
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "broken"),
+    [
+        ("rounds_to_half", 1.0, 0.0),
+        ("rounds_to_all", 2.0, 2.0),
+        ("residue", 0.0, 0.0),
+        ("reach", 1.0, 0.75),
+        ("sends_to_last_infection", 3.0, 2.0),
+    ],
+)
+def test_a_run_is_whole_when_its_correct_nodes_have_it(
+    tables: RunTables, name: str, whole: float, broken: float
+) -> None:
+    # The last of run 1, and in run 2 the node never reached and one that fell after its receipt.
+    runs = tables.runs.assign(survivors=[3, 2], faulty=pd.Series([[3], [2, 3]]))
+    hit = synthetic.tables(runs=runs, deliveries=tables.deliveries, events=tables.events)
+    assert list(metrics.load(name).compute(hit)) == pytest.approx([whole, broken])
 
 
 def test_per_run_keeps_the_rows_and_adds_the_metrics(tables: RunTables) -> None:
