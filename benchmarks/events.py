@@ -124,7 +124,8 @@ class Peer:
         path = self.simulation.paths[node.row + self.simulation.network.home[to]]
         late_ns = 0
         if path is not None:
-            late_ns = path.carry(to, message.TYPE, HEADER_BYTES + len(message.body))
+            size = HEADER_BYTES + len(message.body)
+            (late_ns,) = path.carry(node.me, to, message.TYPE, size)
         if self.callbacks:
             target = self.simulation.nodes[to]
             timeout = self.env.timeout(late_ns / 1e9)

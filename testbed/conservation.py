@@ -9,7 +9,7 @@ difference up to that bound. Leaves out: copies that routers make of multicast d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from topologies.elements import Host, Link, Subnet, link_device
@@ -43,6 +43,9 @@ class HostTerms:
     offered_other: int = 0
     """Packets of all other kinds that the router had for it."""
     lost: Loss = Loss()
+    """By shaping, on the way to the host."""
+    lost_up: Loss = Loss()
+    """By shaping, on the way from the host to its router."""
     dropped_up: int = 0
     """Packets dropped by devices and by the host's own IP layer on the way to the router."""
     dropped_down: int = 0
@@ -182,8 +185,9 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
     return Balance(
         f"{subnet.name} to {subnet.router}",
         {"sent": sum(host.sent - host.looped for host in hosts)},
-        {"forwarded": _sum(router, came=subnet.name)},
+        {"forwarded": _sum(router, came=subnet.name), "lost by shaping": _surely_up(hosts)},
         {
+            "lost by shaping, of unknown kind": _maybe_up(hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
         },
@@ -212,8 +216,10 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         {
             "forwarded out of it": _sum(router, came=subnet.name),
             "offered to its hosts": sum(host.offered for host in hosts),
+            "lost by shaping": _surely_up(hosts),
         },
         {
+            "lost by shaping, of unknown kind": _maybe_up(hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
         },
@@ -264,6 +270,7 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
 def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
     hosts, routers = terms.hosts.values(), terms.routers.values()
     losses = [_split(host.lost, host.offered_other) for host in hosts]
+    losses.append((_surely_up(hosts), _maybe_up(hosts)))
     for router in routers:
         losses += [_split(port.lost, router.others) for port in router.ports.values()]
     killed = any(agent.kills for agent in agents.values())
@@ -296,6 +303,16 @@ def _split(lost: Loss, others: int) -> tuple[int, int]:
     return surely, lost.packets - surely
 
 
+def _surely_up(hosts: Iterable[HostTerms]) -> int:
+    """Datagrams that shaping is known to have lost on their way to the router."""
+    return sum(host.lost_up.udp or 0 for host in hosts)
+
+
+def _maybe_up(hosts: Iterable[HostTerms]) -> int:
+    """Packets that shaping lost there, of a kind that nobody knows."""
+    return sum(host.lost_up.packets for host in hosts if host.lost_up.udp is None)
+
+
 def _sum(router: RouterTerms, *, came: str | None = None, went: str | None = None) -> int:
     """Datagrams forwarded from, or to, one side."""
     return sum(
@@ -321,9 +338,13 @@ def _host_since(later: HostTerms, earlier: HostTerms) -> HostTerms:
     numbers = {
         each.name: getattr(later, each.name) - getattr(earlier, each.name)
         for each in fields(HostTerms)
-        if each.name != "lost"
+        if each.name not in ("lost", "lost_up")
     }
-    return HostTerms(**numbers, lost=_loss_since(later.lost, earlier.lost))
+    return HostTerms(
+        **numbers,
+        lost=_loss_since(later.lost, earlier.lost),
+        lost_up=_loss_since(later.lost_up, earlier.lost_up),
+    )
 
 
 def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:

@@ -61,6 +61,7 @@ def read(net: Nodes, graph: Graph, counters: Counters, shaping: Shaping) -> Term
                 routers[graph.router_of(host).name],
                 offered[host.name],
                 shaped.get((graph.router_of(host).name, router_port(host))),
+                shaped.get((graph.router_of(host).name, f"{router_port(host)} in")),
             )
             for host in graph.hosts
         },
@@ -87,7 +88,12 @@ def datagrams(net: Nodes, graph: Graph) -> tuple[int, int]:
 
 
 def host_terms(
-    host: Host, own: Namespace, router: Namespace, offered: Offered, shaped: Shaped | None
+    host: Host,
+    own: Namespace,
+    router: Namespace,
+    offered: Offered,
+    shaped: Shaped | None,
+    shaped_up: Shaped | None = None,
 ) -> HostTerms:
     """Puts together what concerns one host, from its namespace and its router's."""
     udp, ip = own.snmp["Udp"], own.snmp["Ip"]
@@ -102,6 +108,7 @@ def host_terms(
         offered=offered.udp,
         offered_other=offered.other,
         lost=_loss(shaped),
+        lost_up=_loss(shaped_up),
         dropped_up=near.send_dropped + far.receive_dropped + sum(ip[name] for name in _NOT_SENT),
         dropped_down=far.send_dropped + near.receive_dropped + ip["InDiscards"],
     )

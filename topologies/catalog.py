@@ -15,8 +15,8 @@ from topologies.parameters import Parameter
 FOLDER = Path(__file__).parent
 
 PARTS = {
-    *("addresses", "catalog", "checks", "elements", "graph", "layout", "mn", "parameters"),
-    *("routes", "script"),
+    *("addresses", "catalog", "checks", "elements", "errors", "graph", "impairments", "layout"),
+    *("mn", "parameters", "routes", "script"),
 }
 """Files of this folder that are not topologies but what these stand on."""
 

@@ -5,69 +5,29 @@ Plain values without behaviour; `topologies.graph` joins them, checks them and a
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from topologies.errors import LISTED, GraphError, near
+from topologies.impairments import PERFECT, Impairment
 
-class GraphError(ValueError):
-    """A network that cannot be built. One line: the thing, the value, the remedy."""
-
-
-LISTED = 12
-"""More names than this on an error's line hide the remedy."""
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Words the names that exist: `did you mean star? there are hierarchy, star, two_subnets`."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{hint}there are {', '.join(names[:LISTED]) or 'none'}{more}"
-
-
-@dataclass(frozen=True, slots=True)
-class Impairment:
-    """What shaping does to one direction of one link. All zero: nothing.
-
-    Ratios are 0..1 of the packets (a loss of 1 is a dead link); `rate_mbit` None is unlimited.
-    Raises GraphError for a value outside its domain, nan included.
-    """
-
-    loss_ratio: float = 0.0
-    delay_ms: float = 0.0
-    jitter_ms: float = 0.0
-    rate_mbit: float | None = None
-    duplicate_ratio: float = 0.0
-    reorder_ratio: float = 0.0
-    corrupt_ratio: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if name == "rate_mbit" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise GraphError(f"{name} = {value!r}: not a number; give one")
-            # Written so that nan fails too.
-            if name.endswith("_ratio") and not 0 <= value <= 1:
-                raise GraphError(f"{name} = {value}: outside 0..1; 0.5 is half of the packets")
-            if name.endswith("_ms") and not 0 <= value < math.inf:
-                raise GraphError(f"{name} = {value}: give a finite number of milliseconds from 0")
-            if name == "rate_mbit" and not 0 < value < math.inf:
-                raise GraphError(f"{name} = {value}: give a rate over 0, or leave it out")
-
-    @property
-    def perfect(self) -> bool:
-        """True when there is nothing to shape."""
-        return self == PERFECT
-
-
-PERFECT = Impairment()
+__all__ = [
+    "LISTED",
+    "PERFECT",
+    "GraphError",
+    "Host",
+    "Impairment",
+    "Link",
+    "Router",
+    "Subnet",
+    "bridge_device",
+    "host_device",
+    "link_device",
+    "mac_of",
+    "near",
+    "router_port",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +51,8 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`receive` is met once, on the way into the host, by everything that is sent to it."""
+    """`receive` is met once, on the way into the host, by everything that is sent to it; `send` by
+    everything that it sends, once, however many it is for."""
 
     name: str
     node: int
@@ -99,6 +60,7 @@ class Host:
     address: IPv4Address
     mac: str
     receive: Impairment = PERFECT
+    send: Impairment = PERFECT
 
 
 @dataclass(frozen=True, slots=True)

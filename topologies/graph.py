@@ -7,7 +7,7 @@ everything below any router, is a range: the nested groups that a protocol sees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -30,15 +30,21 @@ from topologies.elements import (
     near,
     router_port,
 )
+from topologies.impairments import of_links
 from topologies.layout import lay_out
 from topologies.parameters import (
+    DelayOfAccess,
+    DelayOfCore,
     Domain,
     Hosts,
     HostsPerSubnet,
     Lan,
     LanKind,
     LinkLoss,
+    OfAccess,
+    OfCore,
     ReceiverLoss,
+    WhereLost,
     checked,
     sizes,
 )
@@ -46,6 +52,8 @@ from topologies.routes import Route, routes, unreachable
 
 __all__ = [
     "PERFECT",
+    "DelayOfAccess",
+    "DelayOfCore",
     "Domain",
     "Graph",
     "GraphError",
@@ -57,15 +65,19 @@ __all__ = [
     "LanKind",
     "Link",
     "LinkLoss",
+    "OfAccess",
+    "OfCore",
     "ReceiverLoss",
     "Route",
     "Router",
     "Subnet",
+    "WhereLost",
     "bridge_device",
     "checked",
     "host_device",
     "link_device",
     "mac_of",
+    "of_links",
     "router_port",
     "sizes",
 ]
@@ -93,15 +105,17 @@ class Graph:
         sizes: Sequence[tuple[str, int]],
         *,
         receive: Impairment = PERFECT,
+        send: Impairment = PERFECT,
         across: Impairment = PERFECT,
+        across_up: Impairment | None = None,
         lan: Lan = "routed",
     ) -> Graph:
         """Makes a whole network of a tree of routers and (router, hosts) for each subnet.
 
-        `receive` is met on the way into every host, `across` on every link of two routers, in each
-        direction.
+        `receive` is met on the way into every host, `send` on the way out of it, `across` on every
+        link of two routers, in each direction unless there is `across_up` for the way to the core.
         """
-        return cls(name, *lay_out(routers, sizes, receive, across), lan)
+        return cls(name, *lay_out(routers, sizes, receive, across, send, across_up), lan)
 
     @property
     def nodes(self) -> int:
@@ -160,13 +174,14 @@ class Graph:
         return (*up, *reversed(down[:-1]))
 
     def path_loss(self, a: int, b: int) -> float:
-        """The share of the datagrams of node a to node b that is lost, links and receiver together.
+        """The share of the datagrams of node a to node b that is lost, on all links together.
 
         Two links that lose half each: 0.75. A node hears itself without loss.
         """
         if a == b:
             return 0.0
         lost = self.host(b).receive.loss_ratio
+        lost += (1 - lost) * self.host(a).send.loss_ratio
         for here, there in pairwise(self.path(a, b)):
             if self._routers[here].parent == there:
                 link_loss = self._link_above[here].up.loss_ratio
@@ -178,22 +193,28 @@ class Graph:
     def loss_classes(self) -> dict[tuple[str, str], float]:
         """The path loss of every class of host pairs, by (sender's subnet, receiver's subnet).
 
-        Where the hosts of a subnet receive unalike, each receiver is a class of its own, by name.
+        Where the hosts of a subnet receive unalike, each receiver is a class of its own, by name;
+        likewise the senders.
         """
-        receivers: list[tuple[str, Host]] = []
+        senders = self._classes(lambda host: host.send.loss_ratio)
+        receivers = self._classes(lambda host: host.receive.loss_ratio)
+        classes = {}
+        for (source, nodes), (target, (receiver, *_)) in product(senders, receivers):
+            others = [node for node in (nodes[0], nodes[-1]) if node != receiver]
+            if others:
+                classes[source, target] = self.path_loss(others[0], receiver)
+        return classes
+
+    def _classes(self, loss: Callable[[Host], float]) -> list[tuple[str, Sequence[int]]]:
+        """The nodes of each subnet by its name, or each by its own where their losses differ."""
+        found: list[tuple[str, Sequence[int]]] = []
         for subnet in self.subnets:
             hosts = self.hosts_of(subnet.name)
-            if len({host.receive.loss_ratio for host in hosts}) == 1:
-                receivers.append((subnet.name, hosts[0]))
+            if len({loss(host) for host in hosts}) == 1:
+                found.append((subnet.name, self._spans[subnet.name]))
             else:
-                receivers += [(host.name, host) for host in hosts]
-        classes = {}
-        for subnet, (label, receiver) in product(self.subnets, receivers):
-            span = self._spans[subnet.name]
-            senders = [node for node in (span[0], span[-1]) if node != receiver.node]
-            if senders:
-                classes[subnet.name, label] = self.path_loss(senders[0], receiver.node)
-        return classes
+                found += [(host.name, (host.node,)) for host in hosts]
+        return found
 
     def routes(self, router: str) -> list[Route]:
         """A router's static routes: to what lies below each router below it, and default upwards.

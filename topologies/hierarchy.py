@@ -23,17 +23,22 @@ if __name__ == "__main__":
 from typing import Annotated
 
 from topologies.graph import (
+    DelayOfAccess,
+    DelayOfCore,
     Domain,
     Graph,
     GraphError,
     Hosts,
     HostsPerSubnet,
-    Impairment,
     LanKind,
     LinkLoss,
+    OfAccess,
+    OfCore,
     ReceiverLoss,
     Router,
+    WhereLost,
     checked,
+    of_links,
     sizes,
 )
 
@@ -47,7 +52,14 @@ def build(
     fan_out: Annotated[int, Domain(1, MOST_LEAVES, "routers", "below each router")] = 2,
     hosts_per_subnet: HostsPerSubnet = None,
     loss_ratio: ReceiverLoss = 0.0,
+    loss: WhereLost = "end_to_end",
     link_loss_ratio: LinkLoss = 0.0,
+    access_delay_ms: DelayOfAccess = 0.0,
+    core_delay_ms: DelayOfCore = 0.0,
+    access: OfAccess = "",
+    access_up: OfAccess = "",
+    core: OfCore = "",
+    core_up: OfCore = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """16 hosts in 4 subnets by default; `fan_out` to the power of `depth` is the subnets."""
@@ -69,7 +81,9 @@ def build(
         "hierarchy",
         routers,
         [(leaf.name, size) for leaf, size in zip(leaves, members, strict=True)],
-        receive=Impairment(loss_ratio=loss_ratio),
-        across=Impairment(loss_ratio=link_loss_ratio),
+        **of_links(
+            *(loss_ratio, loss, link_loss_ratio, access_delay_ms, core_delay_ms),
+            *(access, access_up, core, core_up),
+        ),
         lan=lan,
     )

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 from topologies.addresses import HOST_SPACE, LINK_SPACE, NOT_HOSTS, Block, plan, power_of_two
 from topologies.checks import BRIDGE_PORTS, DEEPEST
-from topologies.elements import GraphError, Host, Impairment, Link, Router, Subnet, mac_of
+from topologies.elements import (
+    PERFECT,
+    GraphError,
+    Host,
+    Impairment,
+    Link,
+    Router,
+    Subnet,
+    mac_of,
+)
 
 
 class Parts(NamedTuple):
@@ -25,11 +34,14 @@ def lay_out(
     sizes: Sequence[tuple[str, int]],
     receive: Impairment,
     across: Impairment,
+    send: Impairment = PERFECT,
+    across_up: Impairment | None = None,
 ) -> Parts:
     """Names subnets s1.. and hosts h1.. and numbers them along the tree, depth first.
 
     `sizes` has (router, hosts) for each subnet. A host counts up from the first address of its
-    prefix, so h1 is 10.0.0.1; the gateway has the last. Raises GraphError before it makes anything
+    prefix, so h1 is 10.0.0.1; the gateway has the last. Links of routers are impaired alike in both
+    directions unless `across_up` says otherwise. Raises GraphError before it makes anything
     when a subnet is too large or all of them are.
     """
     children: defaultdict[str | None, list[Router]] = defaultdict(list)
@@ -74,9 +86,10 @@ def lay_out(
         for place in range(size):
             address = first + place
             node = len(hosts)
-            hosts.append(Host(f"h{node + 1}", node, name, address, mac_of(address), receive))
+            hosts.append(Host(f"h{node + 1}", node, name, address, mac_of(address), receive, send))
+    up = across if across_up is None else across_up
     links = [
-        Link(router.parent, router.name, pair[0], pair[1], down=across, up=across)
+        Link(router.parent, router.name, pair[0], pair[1], down=across, up=up)
         for router in routers
         if router.parent is not None and (pair := pairs[router.name])
     ]

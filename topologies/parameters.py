@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from topologies.elements import GraphError, near
+from topologies.impairments import LossKind
 
 MOST = 1 << 20
 """Of hosts, or of subnets. Far over what a machine holds; a slip gets an error, not all memory."""
@@ -42,8 +43,15 @@ Hosts = Annotated[
 HostsPerSubnet = Annotated[
     Sizes | None, Domain(1, None, "hosts", "one number for all subnets, or one for each: 3,5")
 ]
-ReceiverLoss = Annotated[float, Domain(0, 1, "", "lost on the way into each host: end to end")]
+ReceiverLoss = Annotated[float, Domain(0, 1, "", "lost where `loss` says")]
+WhereLost = Annotated[
+    LossKind, Domain(help="loss_ratio once a path, on the way into a host, or on each link of it")
+]
 LinkLoss = Annotated[float, Domain(0, 1, "", "lost on each link of two routers, each way")]
+DelayOfAccess = Annotated[float, Domain(0, 3.6e6, "ms", "between host and router, each way")]
+DelayOfCore = Annotated[float, Domain(0, 3.6e6, "ms", "of each link of two routers, each way")]
+OfAccess = Annotated[str, Domain(help="impairments of access links: jitter_ms=5,rate_mbit=10")]
+OfCore = Annotated[str, Domain(help="impairments of links of two routers, likewise")]
 LanKind = Annotated[Lan, Domain(help="the router forwards inside a subnet, or a plain LAN does")]
 
 
@@ -78,12 +86,14 @@ class Parameter:
             return tuple(self._number(item, value) for item in value) or self._refuse(value)
         if self.choices:
             return value if value in self.choices else self._refuse(value)
+        if self.kind is str:
+            return value if isinstance(value, str) else self._refuse(value)
         return self._number(value, value)
 
     def parse(self, text: str) -> Any:
         """As `check`, from text; the numbers of a list are joined by `,` or `+`."""
         try:
-            if self.choices:
+            if self.kind is str:
                 return self.check(text)
             if self.kind is float:
                 return self.check(float(text))

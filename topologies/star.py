@@ -23,16 +23,21 @@ if __name__ == "__main__":
 from typing import Annotated
 
 from topologies.graph import (
+    DelayOfAccess,
+    DelayOfCore,
     Domain,
     Graph,
     Hosts,
     HostsPerSubnet,
-    Impairment,
     LanKind,
     LinkLoss,
+    OfAccess,
+    OfCore,
     ReceiverLoss,
     Router,
+    WhereLost,
     checked,
+    of_links,
     sizes,
 )
 
@@ -43,7 +48,14 @@ def build(
     subnets: Annotated[int, Domain(1, 65_536, "subnets", "around the core")] = 4,
     hosts_per_subnet: HostsPerSubnet = None,
     loss_ratio: ReceiverLoss = 0.0,
+    loss: WhereLost = "end_to_end",
     link_loss_ratio: LinkLoss = 0.0,
+    access_delay_ms: DelayOfAccess = 0.0,
+    core_delay_ms: DelayOfCore = 0.0,
+    access: OfAccess = "",
+    access_up: OfAccess = "",
+    core: OfCore = "",
+    core_up: OfCore = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """16 hosts by default; a crossing meets two links and the receiver's loss."""
@@ -53,7 +65,9 @@ def build(
         "star",
         [Router("r0", 0, None), *edges],
         [(edge.name, size) for edge, size in zip(edges, members, strict=True)],
-        receive=Impairment(loss_ratio=loss_ratio),
-        across=Impairment(loss_ratio=link_loss_ratio),
+        **of_links(
+            *(loss_ratio, loss, link_loss_ratio, access_delay_ms, core_delay_ms),
+            *(access, access_up, core, core_up),
+        ),
         lan=lan,
     )

@@ -20,15 +20,20 @@ if __name__ == "__main__":
     sys.exit(open_on(graph, commands))
 
 from topologies.graph import (
+    DelayOfAccess,
+    DelayOfCore,
     Graph,
     Hosts,
     HostsPerSubnet,
-    Impairment,
     LanKind,
     LinkLoss,
+    OfAccess,
+    OfCore,
     ReceiverLoss,
     Router,
+    WhereLost,
     checked,
+    of_links,
     sizes,
 )
 
@@ -38,7 +43,14 @@ def build(
     hosts: Hosts = None,
     hosts_per_subnet: HostsPerSubnet = None,
     loss_ratio: ReceiverLoss = 0.0,
+    loss: WhereLost = "end_to_end",
     link_loss_ratio: LinkLoss = 0.0,
+    access_delay_ms: DelayOfAccess = 0.0,
+    core_delay_ms: DelayOfCore = 0.0,
+    access: OfAccess = "",
+    access_up: OfAccess = "",
+    core: OfCore = "",
+    core_up: OfCore = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """8 hosts by default; a crossing meets two links and the receiver's loss."""
@@ -47,7 +59,9 @@ def build(
         "two_subnets",
         [Router("r0", 0, None), Router("r1", 1, "r0"), Router("r2", 1, "r0")],
         [("r1", first), ("r2", second)],
-        receive=Impairment(loss_ratio=loss_ratio),
-        across=Impairment(loss_ratio=link_loss_ratio),
+        **of_links(
+            *(loss_ratio, loss, link_loss_ratio, access_delay_ms, core_delay_ms),
+            *(access, access_up, core, core_up),
+        ),
         lan=lan,
     )

@@ -33,8 +33,11 @@ class Shaping:
     def __init__(self, net: Nodes, backend: Backend | None, wanted: Sequence[Port]) -> None:
         self.backend = "none" if backend is None else backend.name
         self._backend = backend
-        self._ports = by_router(wanted)
-        self._netns = {router: net.get(router).netns for router in self._ports}
+        self._wanted = tuple(wanted)
+        placed = [port if backend is None else backend.place(port) for port in wanted]
+        self._places = dict(zip(wanted, placed, strict=True))
+        self._ports = by_router(placed)
+        self._netns = {node: net.get(node).netns for node in self._ports}
 
     def apply(self) -> None:
         """Puts every impairment in place and checks it. Raises ShapingError naming the device."""
@@ -51,13 +54,13 @@ class Shaping:
                 compare(self._backend, its_ports, held)
 
     def counted(self) -> dict[tuple[str, str], Shaped]:
-        """Packets passed and dropped by (router, device); exact once traffic has stopped."""
+        """Packets passed and dropped by (router, `Port.way`); exact once traffic has stopped."""
         if self._backend is None:
             return {}
+        counted = {node: self._backend.counted(netns) for node, netns in self._netns.items()}
         return {
-            (router, device): shaped
-            for router, netns in self._netns.items()
-            for device, shaped in self._backend.counted(netns).items()
+            (port.router, port.way): counted[placed.router][placed.way]
+            for port, placed in self._places.items()
         }
 
     def dropped(self) -> dict[tuple[str, str], int]:
@@ -68,11 +71,7 @@ class Shaping:
 
     def by_ratio(self) -> dict[float, tuple[int, int]]:
         """Packets (dropped, offered) of all ports that share a loss ratio: the achieved loss."""
-        ratios = {
-            (port.router, port.device): port.impairment.loss_ratio
-            for its_ports in self._ports.values()
-            for port in its_ports
-        }
+        ratios = {(port.router, port.way): port.impairment.loss_ratio for port in self._wanted}
         sums: dict[float, tuple[int, int]] = {}
         for port, shaped in self.counted().items():
             dropped, offered = sums.get(ratios[port], (0, 0))
@@ -93,25 +92,24 @@ def apply(net: Nodes, graph: Graph, only: str | None = None) -> Shaping:
 def compare(backend: Backend, wanted: Sequence[Port], held: Mapping[str, Impairment]) -> None:
     """Raises ShapingError at the first device where the kernel holds something else."""
     for port in wanted:
-        got = held.get(port.device, Impairment())
+        got = held.get(port.way, Impairment())
         for field in dataclasses.fields(Impairment):
             want, have = (getattr(each, field.name) for each in (port.impairment, got))
             if not _same(want, have, backend.resolution):
                 raise ShapingError(
-                    f"{port.router} {port.device} (towards {port.to}): wanted {field.name} = "
-                    f"{want}, the kernel says {have}; does something else change {backend.name} "
-                    "there?"
+                    f"{port.words}: wanted {field.name} = {want}, the kernel says {have}; does "
+                    f"something else change {backend.name} there?"
                 )
-    for device in sorted(set(held) - {port.device for port in wanted}):
+    for way in sorted(set(held) - {port.way for port in wanted}):
         raise ShapingError(
-            f"{wanted[0].router} {device}: nothing was asked for, the kernel has "
-            f"{asked(held[device])}; remove it, or make the network anew"
+            f"{wanted[0].router} {way}: nothing was asked for, the kernel has "
+            f"{asked(held[way])}; remove it, or make the network anew"
         )
 
 
-def _same(want: float | None, have: float | None, resolution: float) -> bool:
-    if want is None or have is None:
-        return want is have
+def _same(want: float | str | None, have: float | str | None, resolution: float) -> bool:
+    if not isinstance(want, int | float) or not isinstance(have, int | float):
+        return want == have
     # 0 and 1 are promises, not measurements: they hold exactly.
     if want in (0, 1) or have in (0, 1):
         return want == have

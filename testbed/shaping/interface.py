@@ -1,8 +1,9 @@
 """What every shaping backend offers: apply impairments to the ports of a router, read them back.
 
-A port is one direction of one link: the device by which packets leave a router. Loss towards a
-host sits on the port of its own access link and nowhere else, so a packet meets it once, whether
-it comes from far away or, by hairpin through the router, from the host's own subnet.
+A port is one direction of one link: the device by which packets leave a router or, for what a host
+sends, the one by which they come in. Loss towards a host sits on the port of its own access link
+and nowhere else, so a packet meets it once, whether it comes from far away or, by hairpin through
+the router, from the host's own subnet.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from topologies.graph import Graph
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One direction of one link, named by the router that packets leave and the device."""
+    """One direction of one link, named by a router and its device."""
 
     router: str
     device: str
@@ -28,6 +29,17 @@ class Port:
     bridged: bool
     """Whether the device is a port of a subnet's bridge (towards a host) or a routed link."""
     impairment: Impairment
+    inward: bool = False
+    """Whether packets come in by the device, from a host, or leave by it."""
+
+    @property
+    def way(self) -> str:
+        """Device and direction in one word, unique in a router: `p3`, or `p3 in`."""
+        return f"{self.device} in" if self.inward else self.device
+
+    @property
+    def words(self) -> str:
+        return f"{self.router} {self.device} ({'from' if self.inward else 'towards'} {self.to})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +76,24 @@ class Backend(abc.ABC):
     def refusal(self, impairment: Impairment) -> str | None:
         """Why a value within `can` is out of reach, with the remedy; None when it is not."""
 
+    def place(self, port: Port) -> Port:
+        """Where this backend shapes a port: the port itself, or another that is met as well."""
+        return port
+
     @abc.abstractmethod
     def apply(self, netns: int, ports: Sequence[Port]) -> None:
-        """Replaces all that this backend shapes in the router's namespace. Raises ShapingError."""
+        """Replaces all that this backend shapes in a node's namespace. Raises ShapingError."""
 
     @abc.abstractmethod
     def read_back(self, netns: int) -> dict[str, Impairment]:
-        """What the kernel holds now, by device. A device that is not shaped is not listed."""
+        """What the kernel holds now, by `Port.way`; what is not shaped is not listed."""
 
     @abc.abstractmethod
     def counted(self, netns: int) -> dict[str, Shaped]:
-        """Packets passed and dropped by device; exact once traffic has stopped."""
+        """Packets passed and dropped by `Port.way`; exact once traffic has stopped."""
 
 
-def asked(impairment: Impairment) -> dict[str, float]:
+def asked(impairment: Impairment) -> dict[str, float | str]:
     """The fields of an impairment that are not "none of it", by name."""
     return {
         field.name: getattr(impairment, field.name)
@@ -103,7 +119,9 @@ def by_router(found: Sequence[Port]) -> Mapping[str, list[Port]]:
 def _all_ports(graph: Graph) -> Iterator[Port]:
     router_of = {subnet.name: subnet.router for subnet in graph.subnets}
     for host in graph.hosts:
-        yield Port(router_of[host.subnet], router_port(host), host.name, True, host.receive)
+        router, device = router_of[host.subnet], router_port(host)
+        yield Port(router, device, host.name, True, host.receive)
+        yield Port(router, device, host.name, True, host.send, inward=True)
     for link in graph.links:
         yield Port(link.upper, link_device(link, "upper"), link.lower, False, link.down)
         yield Port(link.lower, link_device(link, "lower"), link.upper, False, link.up)

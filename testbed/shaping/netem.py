@@ -83,6 +83,12 @@ class Netem(Backend):
             return f"netem counts in steps of {1 / CERTAIN:.2g}; use 0, 1 or a value between"
         return None
 
+    def place(self, port: Port) -> Port:
+        """What a host sends is queued where it leaves the host: there is no queue on the way in."""
+        if not port.inward:
+            return port
+        return Port(port.to, f"{port.to}-eth0", port.router, False, port.impairment)
+
     def apply(self, netns: int, ports: Sequence[Port]) -> None:
         try:
             with _channel(netns, ports[0].router) as channel:

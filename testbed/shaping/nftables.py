@@ -2,14 +2,17 @@
 
 The rules sit where netem would: after routing, on the device that the packet leaves by. Towards a
 host that device is a port of its subnet's bridge, so the table is of the bridge family, and copies
-that a multicast makes for several hosts are dropped independently. A verdict map keyed by the
-device finds the rule, so 512 hosts cost one hash lookup a packet, not 512 comparisons.
+that a multicast makes for several hosts are dropped independently. What a host sends is dropped
+where it comes into the bridge: dropped at the host, it would be an error of the sender's call. A
+verdict map keyed by the device finds the rule, so 512 hosts cost one hash lookup a packet, not 512
+comparisons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from testbed.errors import ShapingError
 from testbed.kernel.nft import Nft, NftError
@@ -17,13 +20,33 @@ from testbed.shaping.interface import Backend, Port, Shaped
 from topologies.elements import Impairment
 
 TABLE = "testbed_loss"
+TABLE_IN = "testbed_loss_in"
 
 # The largest power of two that numgen takes: the kernel maps 32 random bits to [0, modulus) by
 # (bits * modulus) >> 32, which is unbiased only when the modulus divides 2^32.
 MODULUS = 2**31
 
-# After everything else in postrouting, as a queueing discipline would be.
-_PRIORITY = 300
+
+class Place(NamedTuple):
+    """A table, and the hook from which it looks packets up by their device."""
+
+    family: str
+    table: str
+    hook: str
+    key: str
+    priority: int
+
+    def holds(self, port: Port) -> bool:
+        return (port.bridged, port.inward) == (self.family == "bridge", self.table == TABLE_IN)
+
+
+PLACES = (
+    # After everything else in postrouting, as a queueing discipline would be.
+    Place("bridge", TABLE, "postrouting", "oifname", 300),
+    Place("ip", TABLE, "postrouting", "oifname", 300),
+    # Before everything else: what is lost on its way to the router is not seen by it.
+    Place("bridge", TABLE_IN, "prerouting", "iifname", -300),
+)
 
 
 class Nftables(Backend):
@@ -35,7 +58,7 @@ class Nftables(Backend):
         link = Port("probe", "probe0", "probe", False, Impairment(loss_ratio=0.5))
         host = Port("probe", "probe1", "probe", True, Impairment(loss_ratio=0.5))
         try:
-            self.apply(netns, [link, host])
+            self.apply(netns, [link, host, replace(host, inward=True)])
         except (NftError, ShapingError) as error:
             return (
                 f"{error}; it needs the package libnftables1 and the kernel modules nf_tables, "
@@ -52,8 +75,7 @@ class Nftables(Backend):
 
     def apply(self, netns: int, ports: Sequence[Port]) -> None:
         text = "".join(
-            table_text(family, [port for port in ports if port.bridged is bridged])
-            for family, bridged in (("bridge", True), ("ip", False))
+            table_text(place, [port for port in ports if place.holds(port)]) for place in PLACES
         )
         nft = Nft(netns)
         try:
@@ -65,23 +87,23 @@ class Nftables(Backend):
 
     def read_back(self, netns: int) -> dict[str, Impairment]:
         return {
-            device: Impairment(loss_ratio=ratio)
-            for objects in self._tables(netns)
-            for device, ratio in parse_ratios(objects).items()
+            way: Impairment(loss_ratio=ratio)
+            for place, objects in self._tables(netns)
+            for way, ratio in parse_ratios(objects, place).items()
         }
 
     def counted(self, netns: int) -> dict[str, Shaped]:
         return {
-            device: shaped
-            for objects in self._tables(netns)
-            for device, shaped in parse_counts(objects).items()
+            way: shaped
+            for place, objects in self._tables(netns)
+            for way, shaped in parse_counts(objects, place).items()
         }
 
-    def _tables(self, netns: int) -> Iterator[list[dict[str, Any]]]:
+    def _tables(self, netns: int) -> Iterator[tuple[Place, list[dict[str, Any]]]]:
         nft = Nft(netns)
         try:
-            for family in ("bridge", "ip"):
-                yield nft.listed(f"table {family} {TABLE}")
+            for place in PLACES:
+                yield place, nft.listed(f"table {place.family} {place.table}")
         finally:
             nft.close()
 
@@ -91,14 +113,15 @@ def threshold(loss_ratio: float) -> int:
     return round(loss_ratio * MODULUS)
 
 
-def table_text(family: str, ports: Sequence[Port]) -> str:
-    """The commands that replace the table of one family by one that shapes these ports.
+def table_text(place: Place, ports: Sequence[Port]) -> str:
+    """The commands that replace one table by one that shapes these ports.
 
     A listed set element counts the packets that match it, so losses are known by device without
     a dynamic set that could fill up.
     """
     # `table` first, so that `delete` has something to delete on the first call.
-    start = f"table {family} {TABLE}\ndelete table {family} {TABLE}\ntable {family} {TABLE} {{\n"
+    table, key = f"table {place.family} {place.table}", place.key
+    start = f"{table}\ndelete {table}\n{table} {{\n"
     if not ports:
         return start + "}\n"
     devices = ", ".join(f'"{port.device}"' for port in ports)
@@ -109,8 +132,8 @@ def table_text(family: str, ports: Sequence[Port]) -> str:
         f"set lost_udp {{ type ifname; counter; elements = {{ {devices} }}; }}",
         f"set lost_other {{ type ifname; counter; elements = {{ {devices} }}; }}",
         "chain lost {",
-        "meta l4proto udp oifname @lost_udp drop",
-        "oifname @lost_other drop",
+        f"meta l4proto udp {key} @lost_udp drop",
+        f"{key} @lost_other drop",
         "}",
     ]
     for x in sorted({threshold(port.impairment.loss_ratio) for port in ports}):
@@ -119,15 +142,15 @@ def table_text(family: str, ports: Sequence[Port]) -> str:
         lines += [f"chain loss_{x} {{", f"{condition}goto lost", "}"]
     lines += [
         f"map ports {{ type ifname : verdict; counter; elements = {{ {jumps} }}; }}",
-        f"chain out {{ type filter hook postrouting priority {_PRIORITY};",
-        "oifname vmap @ports",
+        f"chain met {{ type filter hook {place.hook} priority {place.priority};",
+        f"{key} vmap @ports",
         "}",
     ]
     return start + "\n".join(lines) + "\n}\n"
 
 
-def parse_ratios(objects: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Loss ratios by device, from the rules that a packet really meets.
+def parse_ratios(objects: Sequence[dict[str, Any]], place: Place) -> dict[str, float]:
+    """Loss ratios by `Port.way`, from the rules that a packet really meets.
 
     What does not form the chain hook -> map -> condition -> drop is not read as loss.
     """
@@ -137,7 +160,7 @@ def parse_ratios(objects: Sequence[dict[str, Any]]) -> dict[str, float]:
             rules.setdefault(each["rule"]["chain"], []).append(each["rule"]["expr"])
     hooked = [each["chain"]["name"] for each in objects if "hook" in each.get("chain", {})]
     looked_up = any(
-        expression[:1] == [{"vmap": {"key": {"meta": {"key": "oifname"}}, "data": "@ports"}}]
+        expression[:1] == [{"vmap": {"key": {"meta": {"key": place.key}}, "data": "@ports"}}]
         for chain in hooked
         for expression in rules.get(chain, [])
     )
@@ -147,12 +170,12 @@ def parse_ratios(objects: Sequence[dict[str, Any]]) -> dict[str, float]:
     for device, chain, _ in _ports_of(objects):
         ratio = _ratio_of(rules.get(chain, []))
         if ratio is not None:
-            ratios[device] = ratio
+            ratios[_way(device, place)] = ratio
     return ratios
 
 
-def parse_counts(objects: Sequence[dict[str, Any]]) -> dict[str, Shaped]:
-    """Passed and dropped packets by device."""
+def parse_counts(objects: Sequence[dict[str, Any]], place: Place) -> dict[str, Shaped]:
+    """Passed and dropped packets by `Port.way`."""
     lost: dict[str, dict[str, int]] = {"lost_udp": {}, "lost_other": {}}
     for each in objects:
         found = each.get("set", {})
@@ -163,8 +186,12 @@ def parse_counts(objects: Sequence[dict[str, Any]]) -> dict[str, Shaped]:
     counts = {}
     for device, _, offered in _ports_of(objects):
         udp, other = lost["lost_udp"][device], lost["lost_other"][device]
-        counts[device] = Shaped(offered - udp - other, udp + other, udp)
+        counts[_way(device, place)] = Shaped(offered - udp - other, udp + other, udp)
     return counts
+
+
+def _way(device: str, place: Place) -> str:
+    return f"{device} in" if place.table == TABLE_IN else device
 
 
 def _ports_of(objects: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, int]]:

@@ -73,4 +73,7 @@ def _first(wanted: list[Port]) -> str:
 
 
 def _worded(port: Port) -> str:
-    return ", ".join(f"{field} = {value:g}" for field, value in asked(port.impairment).items())
+    return ", ".join(
+        f"{field} = {value if isinstance(value, str) else format(value, 'g')}"
+        for field, value in asked(port.impairment).items()
+    )

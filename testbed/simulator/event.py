@@ -304,13 +304,14 @@ class Simulation:
         if to != me:
             path = self.paths[node.row + self._home[to]]
             if path is not None:
-                late_ns = path.carry(to, message.TYPE, HEADER_BYTES + len(message.body))
-                if late_ns < 0:
-                    return
-                if late_ns:
-                    arrival_ns = self.now_ns + late_ns
-                    heappush(self._flights, (arrival_ns, next(self._serials), to, me, message))
-                    return
+                size = HEADER_BYTES + len(message.body)
+                for late_ns in path.carry(me, to, message.TYPE, size):
+                    if late_ns:
+                        arrival_ns = self.now_ns + late_ns
+                        heappush(self._flights, (arrival_ns, next(self._serials), to, me, message))
+                    else:
+                        self._arrived.append((to, me, message))
+                return
         self._arrived.append((to, me, message))
 
     def _check(self, node: Node, message: Message) -> None:

@@ -1,28 +1,31 @@
 """What a datagram meets between two nodes of a graph: loss, delay, and the core router.
 
 `Network` is what all runs on a graph share; `Paths` belongs to one run, with a random source for
-each lossy port, derived from the run's seed by the port's name: editing one link leaves the draws
-of the others alone. Ports are met in order, and a datagram that is lost meets no further one: one
-lost on its way up never crosses the core.
+each impaired port, derived from the run's seed by the port's name: editing one link leaves the
+draws of the others alone. Ports are met in order, and a datagram that is lost meets no further one:
+one lost on its way up never crosses the core. One that is corrupted goes on as far as its
+receiver, whose UDP checksum finds it out.
 
-Modelled: loss, delay and jitter (uniform over plus and minus). Rate, duplication, reordering and
-corruption are refused. Nothing queues: a simulated router has no limit of its own.
+What a port does is `testbed.medium`. Rates and queue limits are refused. Nothing queues: a
+simulated router has no limit of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
 
 from agents.api import NodeId, View
 from agents.seeds import derive
 from testbed.errors import UsageError
+from testbed.medium import LOST, Medium
 from topologies.graph import PERFECT, Graph, Impairment
 
-LOST = -1
+HEADERS_BYTES = 28
+"""Of IP and UDP: what a datagram of the simulator lacks to be a packet."""
 
-NS_A_MS = 1_000_000
+AT_ONCE = (0,)
+"""What most datagrams meet: one copy arrives, without delay."""
 
 
 class Network:
@@ -39,32 +42,11 @@ class Network:
         """The index of each node's subnet."""
         self.first = {subnets[host.subnet]: host.node for host in reversed(graph.hosts)}
         """A node of each subnet."""
-        self.perfect_receivers = all(host.receive.perfect for host in graph.hosts)
+        self.perfect_hosts = all(host.receive.perfect and host.send.perfect for host in graph.hosts)
 
     @property
     def nodes(self) -> int:
         return self.graph.nodes
-
-
-class Port:
-    """One direction of one link: an impairment with a random source of its own."""
-
-    __slots__ = ("_delay_ms", "_jitter_ms", "_loss", "_random")
-
-    def __init__(self, impairment: Impairment, rng: Random) -> None:
-        self._loss = impairment.loss_ratio
-        self._delay_ms = impairment.delay_ms
-        self._jitter_ms = impairment.jitter_ms
-        self._random = rng.random
-
-    def pass_ns(self) -> int:
-        """The delay of one datagram, or `LOST`."""
-        if self._loss and self._random() < self._loss:
-            return LOST
-        late_ms = self._delay_ms
-        if self._jitter_ms:
-            late_ms += self._jitter_ms * (2 * self._random() - 1)
-        return round(max(late_ms, 0.0) * NS_A_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,39 +80,50 @@ class Path:
     __slots__ = ("_after", "_before", "_paths", "still", "tally")
 
     def __init__(
-        self, paths: Paths, before: list[Port], crossing: Crossing | None, after: list[Port]
+        self, paths: Paths, before: list[Medium], crossing: Crossing | None, after: list[Medium]
     ) -> None:
         self._paths = paths
         self._before = before
         self._after = after
         self.tally = None if crossing is None else crossing.tally
         """Where datagrams are counted at the core; None for a path that leaves it out."""
-        self.still = not (before or after) and paths.network.perfect_receivers
+        self.still = not (before or after) and paths.network.perfect_hosts
         """Whether nothing happens on it but the count."""
 
-    def carry(self, to: NodeId, kind: int, size: int) -> int:
-        """The nanoseconds until a datagram is there, or `LOST`."""
-        late_ns = 0
-        for port in self._before:
-            delay_ns = port.pass_ns()
-            if delay_ns < 0:
-                return LOST
-            late_ns += delay_ns
-        tally = self.tally
-        if tally is not None:
-            tally[kind, size] = tally.get((kind, size), 0) + 1
-        if self.still:
-            return 0
-        for port in self._after:
-            delay_ns = port.pass_ns()
-            if delay_ns < 0:
-                return LOST
-            late_ns += delay_ns
-        receiver = self._paths.receiver(to)
-        if receiver is None:
-            return late_ns
-        delay_ns = receiver.pass_ns()
-        return LOST if delay_ns < 0 else late_ns + delay_ns
+    def carry(self, sender: NodeId, to: NodeId, kind: int, size: int) -> Sequence[int]:
+        """The nanoseconds until each copy of a datagram is there; none for one that is lost."""
+        late: Sequence[int] = AT_ONCE
+        bad: list[int] = []
+        if not self.still:
+            if (port := self._paths.sender(sender)) is not None:
+                late = _through(port, late, size, bad)
+            for port in self._before:
+                late = _through(port, late, size, bad)
+        crossed = len(late) + len(bad)
+        if self.tally is not None and crossed:
+            self.tally[kind, size] = self.tally.get((kind, size), 0) + crossed
+        if not self.still:
+            for port in self._after:
+                late = _through(port, late, size, bad)
+            if (port := self._paths.receiver(to)) is not None:
+                late = _through(port, late, size, bad)
+        return late
+
+
+def _through(port: Medium, late: Sequence[int], size: int, bad: list[int]) -> Sequence[int]:
+    """When each copy has passed one port more; those that are corrupted go to `bad`,
+    and meet no more losses."""
+    if port.plain:
+        if len(late) == 1:
+            takes_ns = port.pass_ns()
+            return () if takes_ns < 0 else (late[0] + takes_ns,)
+        passed = [(late_ns, port.pass_ns()) for late_ns in late]
+        return [late_ns + takes_ns for late_ns, takes_ns in passed if takes_ns != LOST]
+    found: list[int] = []
+    for late_ns in late:
+        for release_ns, corrupt in port.meet(late_ns, size + HEADERS_BYTES):
+            (bad if corrupt else found).append(release_ns)
+    return found
 
 
 class Paths(dict[int, "Path | None"]):
@@ -143,15 +136,16 @@ class Paths(dict[int, "Path | None"]):
         super().__init__()
         self.network = network
         self._seed = seed
-        self._ports: dict[str, Port | None] = {}
-        self._receivers: dict[NodeId, Port | None] = {}
+        self._ports: dict[str, Medium | None] = {}
+        self._senders: dict[NodeId, Medium | None] = {}
+        self._receivers: dict[NodeId, Medium | None] = {}
         self.crossings: dict[tuple[str, str], Crossing] = {}
 
     def __missing__(self, key: int) -> Path | None:
         network, graph = self.network, self.network.graph
         here, there = divmod(key, network.subnets)
-        before: list[Port] = []
-        after: list[Port] = []
+        before: list[Medium] = []
+        after: list[Medium] = []
         crossing = None
         routers = _routers(graph, network.first[here], network.first[there], here == there)
         for above, router, below in zip(
@@ -162,15 +156,20 @@ class Paths(dict[int, "Path | None"]):
                 crossing = self._crossing(source, below or graph.subnets[there].name)
             if below is not None and (port := self._port(router, below)):
                 (before if crossing is None else after).append(port)
-        quiet = not (before or after or crossing) and network.perfect_receivers
+        quiet = not (before or after or crossing) and network.perfect_hosts
         path = None if quiet else Path(self, before, crossing, after)
         self[key] = path
         return path
 
-    def receiver(self, node: NodeId) -> Port | None:
+    def sender(self, node: NodeId) -> Medium | None:
+        """What is met on the way out of a host; None when that is nothing."""
+        if node not in self._senders:
+            host = self.network.graph.hosts[node]
+            self._senders[node] = self._make(f"{host.name}>", host.send)
+        return self._senders[node]
+
+    def receiver(self, node: NodeId) -> Medium | None:
         """What is met on the way into a host; None when that is nothing."""
-        if self.network.perfect_receivers:
-            return None
         if node not in self._receivers:
             host = self.network.graph.hosts[node]
             self._receivers[node] = self._make(host.name, host.receive)
@@ -179,7 +178,7 @@ class Paths(dict[int, "Path | None"]):
     def _crossing(self, source: str, target: str) -> Crossing:
         return self.crossings.setdefault((source, target), Crossing(source, target, {}))
 
-    def _port(self, router: str, following: str) -> Port | None:
+    def _port(self, router: str, following: str) -> Medium | None:
         """The link from one router to the next; None when it is perfect."""
         name = f"{router}>{following}"
         if name not in self._ports:
@@ -191,10 +190,10 @@ class Paths(dict[int, "Path | None"]):
             self._ports[name] = self._make(name, link.up if up else link.down)
         return self._ports[name]
 
-    def _make(self, name: str, impairment: Impairment) -> Port | None:
+    def _make(self, name: str, impairment: Impairment) -> Medium | None:
         if impairment.perfect:
             return None
-        return Port(impairment, derive(self._seed, "link", name))
+        return Medium(impairment, derive(self._seed, "link", name))
 
 
 def _routers(graph: Graph, sender: NodeId, receiver: NodeId, same: bool) -> tuple[str, ...]:
@@ -206,6 +205,7 @@ def _routers(graph: Graph, sender: NodeId, receiver: NodeId, same: bool) -> tupl
 
 def _impairments(graph: Graph) -> list[tuple[str, Impairment]]:
     found = [(host.name, host.receive) for host in graph.hosts]
+    found += [(f"{host.name}, sending", host.send) for host in graph.hosts]
     for link in graph.links:
         found += [(f"{link.lower} to {link.upper}", link.up)]
         found += [(f"{link.upper} to {link.lower}", link.down)]
@@ -213,10 +213,10 @@ def _impairments(graph: Graph) -> list[tuple[str, Impairment]]:
 
 
 def _check(name: str, impairment: Impairment) -> None:
-    for field in ("rate_mbit", "duplicate_ratio", "reorder_ratio", "corrupt_ratio"):
+    for field in ("rate_mbit", "queue_packets"):
         value = getattr(impairment, field)
         if value != getattr(PERFECT, field):
             raise UsageError(
-                f"{name}: {field} = {value} is not simulated (loss, delay and jitter are); leave "
-                "it out, or emulate: testbed run"
+                f"{name}: {field} = {value} is not simulated (all else of a link is); leave it "
+                "out, or emulate: testbed run"
             )

@@ -21,7 +21,12 @@ from topologies.graph import Graph
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
 EVERY_PAIR = [(a, b) for a in range(4) for b in range(4)]  # to itself as well
-LOSSY = two_subnets(4, receive=Impairment(loss_ratio=0.3), across=Impairment(loss_ratio=0.1))
+LOSSY = two_subnets(
+    4,
+    receive=Impairment(loss_ratio=0.3),
+    across=Impairment(loss_ratio=0.1),
+    send=Impairment(loss_ratio=0.1),
+)
 
 
 class Bench:

@@ -98,6 +98,21 @@ def test_a_path_loses_what_the_graph_says_it_does(backend: str) -> None:
         assert plausible(lost, 8000, graph.path_loss(0, node), tests=4), f"{lost} of 8,000 lost"
 
 
+def test_loss_on_every_link_is_met_on_the_way_up_as_well(backend: str) -> None:
+    graph = two_subnets(4, receive=loss(0.3), across=loss(0.4), send=loss(0.2))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        sockets.send([(0, 1), (0, 2)], count=8000)
+        counted = applied.counted()
+    for node in (1, 2):
+        lost = 8000 - sockets.received[node]
+        assert plausible(lost, 8000, graph.path_loss(0, node), tests=6), f"{lost} of 8,000 lost"
+    sent = counted["r1", "p0 in"]
+    assert plausible(sent.dropped, sent.offered, 0.2, tests=6)
+    assert 0 <= sent.offered - 16_000 <= REPORTS
+
+
 def test_achieved_loss_is_known_by_ratio(backend: str) -> None:
     graph = two_subnets(4, receive=loss(0.5), h4=loss(0.25))
     with Network(graph) as net:
@@ -130,7 +145,7 @@ def test_rules_changed_behind_the_back_are_noticed(backend: str) -> None:
         nft.change(f"delete element bridge {TABLE} ports {{ p3 }}")
         with pytest.raises(ShapingError, match=r"r2 p3 .*wanted loss_ratio = 0.25.* says 0.0"):
             applied.check()
-        nft.change(f"flush chain bridge {TABLE} out")
+        nft.change(f"flush chain bridge {TABLE} met")
         with pytest.raises(ShapingError, match="r2 p2"):
             applied.check()
         nft.close()

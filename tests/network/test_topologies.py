@@ -209,7 +209,7 @@ def test_stock_mininet_uses_the_names_and_addresses_of_the_graph() -> None:
         ("two_subnets,hosts=many", "hosts = 'many': give a whole number"),
         ("two_subnets,hosts=0", "hosts = 0: give a whole number"),
         ("two_subnets,hostz=8", "no parameter 'hostz'; did you mean hosts?"),
-        ("two_subnets,1,2,3,4,5,6", "6 values, there are 5 parameters"),
+        ("two_subnets" + ",1" * 14, "14 values, there are 12 parameters"),
         ("two_subnets,loss_ratio=0.1", "h1: loss or delay is not given by stock"),
         ("two_subnets,link_loss_ratio=0.1", "r0-r1: loss or delay is not given by stock"),
         ("two_subnets,hosts=2046", "subnet s1: 1023 hosts, 1022 and the router fit a bridge"),

@@ -21,12 +21,16 @@ BURST = 64  # datagrams in flight at most: far below what a socket's queue takes
 
 
 def two_subnets(
-    hosts: int, receive: Impairment = PERFECT, across: Impairment = PERFECT, **special: Impairment
+    hosts: int,
+    receive: Impairment = PERFECT,
+    across: Impairment = PERFECT,
+    send: Impairment = PERFECT,
+    **special: Impairment,
 ) -> Graph:
     """Half of the hosts below each of two routers below the core; `special` by host's name."""
     routers = [Router("r0", 0, None), Router("r1", 1, "r0"), Router("r2", 1, "r0")]
     sizes = [("r1", hosts // 2), ("r2", hosts - hosts // 2)]
-    parts = lay_out(routers, sizes, receive, across)
+    parts = lay_out(routers, sizes, receive, across, send)
     changed = tuple(
         dataclasses.replace(host, receive=special.get(host.name, host.receive))
         for host in parts.hosts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import fields, replace
 from random import Random
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,9 @@ def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
     """Whether a datagram gets to the router of its target's subnet, and out of it."""
     path = GRAPH.path(source, target)
     came = GRAPH.host(source).subnet
+    if random.random() < 0.2:
+        seen[GRAPH.host(source).name, "lost_up"] += 1
+        return False
     for here, there in zip(path, (*path[1:], None), strict=True):
         if there is None:
             went, device, back = GRAPH.host(target).subnet, "", ""
@@ -79,6 +83,7 @@ def terms_of(seen: Ledger) -> Terms:
         host.name: HostTerms(
             **{name: seen[host.name, name] for name in ("sent", "looped", "offered", *ENDS)},
             lost=Loss(seen[host.name, "lost"], seen[host.name, "lost"]),
+            lost_up=Loss(seen[host.name, "lost_up"], seen[host.name, "lost_up"]),
         )
         for host in GRAPH.hosts
     }
@@ -115,7 +120,8 @@ def test_one_datagram_more_or_less_in_any_term_is_noticed(
     host = random.choice(GRAPH.hosts).name
     exact = [each.name for each in fields(HostTerms) if each.name in ("sent", "offered", *ENDS)]
     name = random.choice(exact)
-    changed = replace(terms.hosts[host], **{name: getattr(terms.hosts[host], name) + difference})
+    wrong: dict[str, Any] = {name: getattr(terms.hosts[host], name) + difference}
+    changed = replace(terms.hosts[host], **wrong)
     off = Terms({**terms.hosts, host: changed}, terms.routers)
     assert explain(GRAPH, off, agents) != []
 

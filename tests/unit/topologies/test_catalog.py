@@ -107,7 +107,8 @@ def test_an_unknown_parameter_is_refused_with_the_near_ones() -> None:
 
 def test_what_the_harness_sets_is_not_among_a_topology_s_own() -> None:
     assert set(catalog.fill("star", {"subnets": 8})) == {
-        *("subnets", "hosts_per_subnet", "link_loss_ratio", "lan")
+        *("subnets", "hosts_per_subnet", "loss", "link_loss_ratio", "access_delay_ms"),
+        *("core_delay_ms", "access", "access_up", "core", "core_up", "lan"),
     }
     with pytest.raises(GraphError, match="no parameter 'hosts'"):
         catalog.fill("star", {"hosts": 8})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -193,7 +194,7 @@ def test_subnets_may_hang_on_inner_routers_and_on_the_core() -> None:
     ],
 )
 def test_an_impairment_outside_its_domain_is_refused(
-    impairment: dict[str, float], message: str
+    impairment: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(GraphError, match=message):
         Impairment(**impairment)

@@ -73,7 +73,14 @@ def test_defaults_are_filled_in_and_lists_become_tuples() -> None:
         "hosts": None,
         "hosts_per_subnet": (3, 4),
         "loss_ratio": 0.0,
+        "loss": "end_to_end",
         "link_loss_ratio": 0.0,
+        "access_delay_ms": 0.0,
+        "core_delay_ms": 0.0,
+        "access": "",
+        "access_up": "",
+        "core": "",
+        "core_up": "",
         "lan": "routed",
     }
 

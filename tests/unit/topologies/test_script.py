@@ -24,7 +24,7 @@ def test_options_are_those_of_the_build() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--hostz", "4"], r"unknown argument '--hostz'; did you mean --hosts\?"),
+        (["--hostz", "4"], r"unknown argument '--hostz'; did you mean --hosts"),
         (["--host", "4"], "unknown argument '--host'"),
         (["8"], "unknown argument '8'; there are --"),
         (["--hosts"], "argument --hosts: expected one argument; --help lists"),

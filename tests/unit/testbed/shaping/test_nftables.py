@@ -11,6 +11,7 @@ import pytest
 from testbed.shaping.interface import Port, Shaped
 from testbed.shaping.nftables import (
     MODULUS,
+    PLACES,
     Nftables,
     parse_counts,
     parse_ratios,
@@ -47,30 +48,30 @@ def test_the_threshold_is_within_half_a_step_of_the_ratio() -> None:
 
 
 def test_the_ratios_of_a_listing_are_read_back() -> None:
-    assert parse_ratios(recorded()) == {"p0": pytest.approx(0.3, abs=2**-32), "p1": 1.0}
+    assert parse_ratios(recorded(), PLACES[0]) == {"p0": pytest.approx(0.3, abs=2**-32), "p1": 1.0}
 
 
 def test_the_counts_of_a_listing_are_read() -> None:
-    assert parse_counts(recorded()) == {"p0": Shaped(16, 4, 4), "p1": Shaped(0, 10, 10)}
+    assert parse_counts(recorded(), PLACES[0]) == {"p0": Shaped(16, 4, 4), "p1": Shaped(0, 10, 10)}
 
 
 @pytest.mark.parametrize("number", [8, 11, 12])
 def test_without_a_rule_on_its_way_a_packet_is_not_taken_to_be_lost(number: int) -> None:
     objects = [each for each in recorded() if each.get("rule", {}).get("handle") != number]
     assert len(objects) == len(recorded()) - 1
-    assert parse_ratios(objects).get("p1") == (1.0 if number == 8 else None)
+    assert parse_ratios(objects, PLACES[0]).get("p1") == (1.0 if number == 8 else None)
 
 
 def test_without_any_drop_nothing_is_taken_to_be_lost() -> None:
     objects = [each for each in recorded() if each.get("rule", {}).get("chain") != "lost"]
-    assert parse_ratios(objects) == {}
+    assert parse_ratios(objects, PLACES[0]) == {}
 
 
 def test_a_chain_without_a_hook_loses_nothing() -> None:
     objects = recorded()
     for each in objects:
         each.get("chain", {}).pop("hook", None)
-    assert parse_ratios(objects) == {}
+    assert parse_ratios(objects, PLACES[0]) == {}
 
 
 @pytest.mark.parametrize(("field", "value"), [("mode", "inc"), ("offset", 5), ("mod", 1000)])
@@ -79,21 +80,21 @@ def test_another_way_of_drawing_numbers_is_not_read_as_the_ratio(field: str, val
     for each in objects:
         if each.get("rule", {}).get("chain") == "loss_644245094":
             each["rule"]["expr"][0]["match"]["left"]["numgen"][field] = value
-    assert parse_ratios(objects).get("p0") != pytest.approx(0.3)
+    assert parse_ratios(objects, PLACES[0]).get("p0") != pytest.approx(0.3)
 
 
 def test_ports_of_one_ratio_share_a_chain() -> None:
-    text = table_text("bridge", [port("p0", 0.25), port("p1", 0.25), port("p2", 0.5)])
+    text = table_text(PLACES[0], [port("p0", 0.25), port("p1", 0.25), port("p2", 0.5)])
     assert text.count("numgen random") == 2
     assert f'"p1" : goto loss_{2**29}' in text
 
 
 def test_a_loss_of_one_draws_no_number() -> None:
-    assert "numgen" not in table_text("bridge", [port("p0", 1.0)])
+    assert "numgen" not in table_text(PLACES[0], [port("p0", 1.0)])
 
 
 def test_a_table_without_ports_has_no_hook() -> None:
-    assert "hook" not in table_text("ip", [])
+    assert "hook" not in table_text(PLACES[1], [])
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 0.5, 2**-31, 1 - 2**-31])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from scipy.stats import binomtest
 
 from testbed.errors import UsageError
-from testbed.simulator.paths import LOST, Network, Paths
+from testbed.medium import LOST
+from testbed.simulator.paths import Network, Path, Paths
 from topologies import hierarchy, star, two_subnets
 from topologies.graph import Graph, Impairment, Router
 
@@ -20,7 +22,11 @@ def carry(network: Network, a: int, b: int, seed: int = 1, times: int = SENT) ->
     paths = Paths(network, seed)
     path = paths[network.home[a] * network.subnets + network.home[b]]
     assert path is not None
-    return [path.carry(b, 0x90, 100) for _ in range(times)]
+    return [late[0] if late else LOST for late in carried(path, a, b, times)]
+
+
+def carried(path: Path, a: int, b: int, times: int) -> list[Sequence[int]]:
+    return [path.carry(a, b, 0x90, 100) for _ in range(times)]
 
 
 def lan(receive: Impairment, nodes: int = 2) -> Network:
@@ -43,7 +49,7 @@ def test_what_is_lost_on_its_way_up_does_not_cross_the_core() -> None:
     paths = Paths(network, 1)
     path = paths[1]
     assert path is not None
-    arrived = sum(path.carry(3, 0x90, 100) != LOST for _ in range(SENT))
+    arrived = sum(len(path.carry(0, 3, 0x90, 100)) for _ in range(SENT))
     (crossing,) = paths.crossings.values()
     assert binomtest(crossing.packets[0x90], SENT, 0.5).pvalue > LEAST_P
     assert binomtest(arrived, crossing.packets[0x90], 0.5).pvalue > LEAST_P
@@ -54,7 +60,7 @@ def test_loss_at_the_receiver_comes_after_the_core() -> None:
     network = Network(two_subnets.build(hosts=4, loss_ratio=1.0))
     paths = Paths(network, 1)
     path = paths[1]
-    assert path is not None and path.carry(3, 0x90, 100) == LOST
+    assert path is not None and path.carry(0, 3, 0x90, 100) == ()
     assert paths.crossings["r1", "r2"].packets == {0x90: 1}
 
 
@@ -106,7 +112,7 @@ def test_hosts_at_the_core_router_itself_cross_it() -> None:
     paths = Paths(network, 1)
     path = paths[0]
     assert path is not None
-    path.carry(1, 0x90, 100)
+    path.carry(0, 1, 0x90, 100)
     assert list(paths.crossings) == [("s1", "s1")]
 
 
@@ -118,7 +124,7 @@ def test_a_switched_lan_has_no_router_inside() -> None:
 
 @pytest.mark.parametrize(
     "receive",
-    [Impairment(rate_mbit=10.0), Impairment(duplicate_ratio=0.1), Impairment(corrupt_ratio=0.1)],
+    [Impairment(rate_mbit=10.0), Impairment(queue_packets=10)],
 )
 def test_what_is_not_modelled_is_refused(receive: Impairment) -> None:
     with pytest.raises(UsageError, match=r"h1: \w+ = [\d.]+ is not simulated .* testbed run"):
@@ -129,3 +135,32 @@ def test_views_are_the_graphs_nested_groups() -> None:
     network = Network(hierarchy.build(hosts=8))
     assert network.views[5].me == 5
     assert network.views[5].groups == network.graph.groups(5)
+
+
+def test_delays_of_access_links_are_met_on_the_way_up_and_down() -> None:
+    network = Network(two_subnets.build(hosts=4, access_delay_ms=2, core_delay_ms=10))
+    assert carry(network, 0, 1, times=1) == [4_000_000]
+    assert carry(network, 0, 3, times=1) == [24_000_000]
+
+
+def test_copies_meet_the_later_links_each_by_itself() -> None:
+    network = Network(
+        two_subnets.build(hosts=2, loss_ratio=0.5, core_up="duplicate_ratio=1", access="")
+    )
+    paths = Paths(network, 1)
+    path = paths[1]
+    assert path is not None
+    arrived = [len(late) for late in carried(path, 0, 1, SENT)]
+    assert {*arrived} == {0, 1, 2}
+    assert binomtest(arrived.count(2), SENT, 0.25).pvalue > LEAST_P
+    assert paths.crossings["r1", "r2"].packets == {0x90: 2 * SENT}
+
+
+def test_what_is_corrupted_crosses_the_core_and_does_not_arrive() -> None:
+    network = Network(two_subnets.build(hosts=2, core_up="corrupt_ratio=0.25"))
+    paths = Paths(network, 1)
+    path = paths[1]
+    assert path is not None
+    arrived = sum(len(late) for late in carried(path, 0, 1, SENT))
+    assert binomtest(arrived, SENT, 0.75).pvalue > LEAST_P
+    assert paths.crossings["r1", "r2"].packets == {0x90: SENT}
