@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rich.table import Table
 from testbed.judging.selection import told_apart
 from testbed.judging.stats import Interval
 from testbed.judging.verdict import Verdict
+from testbed.tables import CELL
 
 STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")
@@ -90,22 +91,30 @@ class Outcome:
     def _show_summary(self, console: Console) -> None:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         shown = [name for name in SHOWN if any(name in row for row in self.summary)]
-        for name in ("protocol", "nodes", "loss", "runs", "voided", *shown):
-            table.add_column(
-                name.replace("_", " "), justify="left" if name == "protocol" else "right"
-            )
+        table.add_column("protocol", min_width=12)
+        for name in ("nodes", "loss", "runs", *shown):
+            table.add_column(name.replace("_", " "), justify="right")
         for row in self.summary:
-            alike = [r["options"] for r in self.summary if r["protocol"] == row["protocol"]]
-            told = told_apart(row["options"], alike)
+            healthy = row["runs"] - row["voided"]
             parameters = (
-                f"{row['protocol']} ({told})" if told else row["protocol"],
+                self._name(row),
                 row["nodes"],
-                row["loss_ratio"],
-                row["runs"],
-                row["voided"],
+                f"{row['loss_ratio']:g}",
+                f"{healthy} of {row['runs']}" if row["voided"] else healthy,
             )
             table.add_row(*map(str, parameters), *(_mean(row.get(name)) for name in shown))
         console.print(table)
+
+    def _name(self, row: Mapping[str, Any]) -> str:
+        """The protocol, and what tells the cell from the protocol's others."""
+        alike = [_conditions(r) for r in self.summary if r["protocol"] == row["protocol"]]
+        told = told_apart(_conditions(row), alike)
+        return f"{row['protocol']} ({told})" if told else str(row["protocol"])
+
+
+def _conditions(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not in a column of its own."""
+    return {name: row[name] for name in CELL if name not in ("protocol", "nodes", "loss_ratio")}
 
 
 def _part(row: Verdict, rows: Sequence[Verdict]) -> str:
@@ -131,10 +140,15 @@ def _measured(row: Verdict) -> str:
 
 
 def _mean(cell: dict[str, float | None] | None) -> str:
+    """The mean, and how far its 95% interval reaches on either side."""
     if cell is None:
         return ""
-    if cell["mean"] is None:
+    mean, low, high = cell["mean"], cell["low"], cell["high"]
+    if mean is None:
         return "never"
-    if cell["low"] is None:
-        return f"{cell['mean']:.3g}"
-    return f"{cell['mean']:.3g} ({cell['low']:.3g}..{cell['high']:.3g})"
+    if low is None or high is None or low == high:
+        return f"{mean:.3g}"
+    half = (high - low) / 2
+    # As many places as show one digit of the half width: a line has 80 characters.
+    places = max(0, min(4, -math.floor(math.log10(half))))
+    return f"{mean:.{places}f} ±{half:.{places}f}"

@@ -36,3 +36,20 @@ def test_a_claim_that_was_not_run_is_one_line_and_a_reason(
     text = shown(claims.judge(["C13"], [], None, Engines()), capsys)
     assert text.count("not run") == 2
     assert "C13 all: not run: its protocol" in text
+
+
+def summary_row(**values: object) -> dict[str, object]:
+    same = {"topology": "star", "timing": "free", "replacement": True, "retention": "forever"}
+    about = {"protocol": "push", "nodes": 8, "loss_ratio": 0.3, "sources": "one", "options": {}}
+    return {**same, **about, "fan_out": 1, "runs": 20, "voided": 0, **values}
+
+
+def test_cells_are_told_apart_and_means_have_their_half_width(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mean = {"mean": 5.123, "sd": 1.0, "low": 4.891, "high": 5.355}
+    rows = [summary_row(rounds_to_all=mean), summary_row(fan_out=2, voided=3, traffic=mean)]
+    Outcome(Path("results"), "latency", 1, {"ok": True, "reasons": []}, rows).show()
+    first, second = [line.split() for line in capsys.readouterr().out.splitlines() if "(b" in line]
+    assert first == ["push", "(b", "=", "1)", "8", "0.3", "20", "5.1", "±0.2"]
+    assert second == ["push", "(b", "=", "2)", "8", "0.3", "17", "of", "20", "5.1", "±0.2"]
