@@ -110,6 +110,8 @@ class Emulation:
         active: dict[int, Replicate] = {}
         at_once = min(concurrency(cell, round_s), cell.run.repeats)
         horizon_ns = int((cell.run.horizon_rounds * round_s + LEAD_S) * 1e9)
+        linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
+        complete_ns: dict[int, int] = {}
         share = expected_s(cell) / cell.run.repeats
         pause_s = round_s / at_once
         next_start = time.monotonic()
@@ -128,8 +130,10 @@ class Emulation:
                     replicate.reasons.append(death)
             now_ns = time.monotonic_ns()
             for run, replicate in list(active.items()):
-                complete = replicate.infected == cell.nodes
-                if complete or replicate.reasons or now_ns > replicate.start_ns + horizon_ns:
+                if replicate.infected == cell.nodes:
+                    complete_ns.setdefault(run, now_ns)
+                enough = now_ns >= complete_ns.get(run, now_ns + 1) + linger_ns
+                if enough or replicate.reasons or now_ns > replicate.start_ns + horizon_ns:
                     session.stop([run])
                     replicate.stop_ns = now_ns
                     del active[run]

@@ -139,13 +139,14 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.set_xlabel("nodes N (logarithmic)")
 
 
-def conditions(c: Mapping[str, Any], *, loss: bool = True) -> str:
-    """The conditions of an arm in one line; without the loss where the plot shows several."""
+def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True) -> str:
+    """The conditions of an arm in one line; without those of which the plot shows several."""
     drawn = "with" if c["replacement"] else "without"
     return (
-        f"{c['evidence']}, {c['topology']}, timing {c['timing']}, fan-out b = {c['fan_out']}, "
-        f"targets drawn {drawn} replacement, retention {c['retention']}"
-        + (f", loss {float(c['loss_ratio']):.0%}" if loss else "")
+        f"{c['evidence']}, {c['topology']}, timing {c['timing']}, "
+        + (f"fan-out b = {c['fan_out']}, " if fan_out else "")
+        + f"targets drawn {drawn} replacement, retention {c['retention']}"
+        + (f", loss {float(c['loss_ratio']):.0%}" if loss_ratio else "")
     )
 
 

@@ -39,6 +39,9 @@ class Run:
     warmup_rounds: int = option(1, unit="rounds", low=0, help="not measured, when saturated")
     rounds: int = option(100, unit="multicasts x periods", low=1, help="measured when saturated")
     horizon_rounds: int = option(40, unit="rounds", low=1, help="a dissemination stops here")
+    linger_rounds: int = option(
+        0, unit="rounds", low=0, help="a dissemination goes on after the last node has it"
+    )
     repeats: int = option(20, unit="runs", low=1, help="multicasts of a dissemination cell")
     concurrent: int | None = option(1, unit="runs", low=1, help="at once; or auto")
     datagrams_per_s: int = option(6000, low=1, help="what `concurrent = auto` may ask of a machine")

@@ -117,10 +117,13 @@ class EventSimulation:
     def _disseminate(self, boot: int, network: Network, cell: Cell) -> None:
         round_s = cell.run.round_s or ROUND_S
         horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
+        linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
         repeats = cell.run.repeats
         for replicate in replicates(self.seed, self._runs, boot, cell, repeats, round_s):
             simulation = self._start(network, replicate)
             simulation.advance(horizon_ns, until_all=True)
+            if simulation.infected == cell.nodes:
+                simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
             self._end(replicate, simulation)
             self.progress.advance(expected_s(cell) / cell.run.repeats)
 

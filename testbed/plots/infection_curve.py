@@ -34,11 +34,12 @@ Floats = NDArray[np.float64]
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     protocols = sorted({str(p) for t in tables for p in t.runs["protocol"].unique()})
-    arms = [arm for p in protocols for arm in dissemination(tables, p)][:PANELS]
-    if not arms:
+    every = [arm for p in protocols for arm in dissemination(tables, p)]
+    if not every:
         return None
-    nodes = max(n for arm in arms for n in arm.sizes)
-    arms = [arm for arm in arms if nodes in arm.sizes]
+    nodes = max(n for arm in every for n in arm.sizes)
+    every = [arm for arm in every if nodes in arm.sizes]
+    arms = every[:PANELS]
     figure, axes = plotting.canvas(len(arms), width=max(7.4, 3.9 * len(arms)), height=4.6)
     panels = axes if isinstance(axes, list) else [axes]
     curves = [_curves(tables, arm, nodes) for arm in arms]
@@ -55,18 +56,20 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     judged = all(arm.conditions["retention"] == "forever" for arm in arms)
     plotting.title(figure, ", ".join(CLAIMS) if judged else "", f"{TITLE}, N = {nodes}")
     counts = " and ".join(dict.fromkeys(str(len(curve)) for curve in curves))
+    left_out = f" {len(every) - PANELS} more groups of runs are not drawn." * (every != arms)
+    shown = {name: len(_values(arms, name)) == 1 for name in ("loss_ratio", "fan_out")}
     plotting.footnote(
         figure,
         f"n = {counts} runs a panel, each a multicast from one node. Band: what "
         f"{BAND[1] - BAND[0]:.0%} of the runs show at each time, without the slowest and the "
         f"fastest tenth. "
-        f"Conditions: {plotting.conditions(arms[0].conditions, loss=len(_losses(arms)) == 1)}.",
+        f"Conditions: {plotting.conditions(arms[0].conditions, **shown)}.{left_out}",
     )
     return figure
 
 
-def _losses(arms: Sequence[Arm]) -> set[float]:
-    return {float(arm.conditions["loss_ratio"]) for arm in arms}
+def _values(arms: Sequence[Arm], condition: str) -> set[Any]:
+    return {arm.conditions[condition] for arm in arms}
 
 
 def _curves(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:
@@ -109,7 +112,7 @@ def _draw_panel(
         middle = np.median(_share(drawn.infected_at, times), axis=0)
         (line,) = axes.plot(times, middle, "--", color=plotting.INK, lw=1.4)
         entries.append((line, "reference, median"))
-    if arm.protocol == "push" and loss < 1:
+    if arm.protocol == "push" and arm.conditions["retention"] == "forever" and loss < 1:
         fan_out = int(arm.conditions["fan_out"])
         model = logistic.infected(nodes, times, fan_out, loss) / nodes
         (line,) = axes.plot(times, model, ":", color=plotting.INK, lw=1.8)

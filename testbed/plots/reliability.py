@@ -56,7 +56,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         figure,
         f"Dots: runs, n = {' or '.join(map(str, counts))} a group. Bars: {LEVEL:.0%} interval of "
         f"the mean (bootstrap by run). A node stops after this many of its own rounds: {limits}. "
-        f"Conditions: {plotting.conditions(cells[0], loss=False)}.",
+        f"Conditions: {plotting.conditions(cells[0], loss_ratio=False)}.",
     )
     return figure
 

@@ -9,11 +9,31 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from testbed import plots, plotting
+from testbed import experiment, plots, plotting, results, simulation
 from testbed.errors import UsageError
+from testbed.progress import Progress
 from testbed.simulator.reference import draw
 from testbed.tables import RunTables
 from tests import synthetic
+
+SMALL: dict[str, tuple[str, ...]] = {
+    "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
+}
+"""Shipped experiments that a plot of their name is tested with, and what makes them small."""
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunTables]:
+    """Runs of the experiments that plots are named after."""
+    folder = tmp_path_factory.mktemp("simulated")
+    progress = Progress()
+    paths = {
+        name: simulation.simulate(
+            experiment.load(name, settings=settings), seed=1, folder=folder, progress=progress
+        )
+        for name, settings in SMALL.items()
+    }
+    return {name: results.load(path) for name, path in paths.items()}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +84,10 @@ def test_a_plot_says_what_it_shows(name: str, said: list[str], tables: list[RunT
 
 
 @pytest.mark.parametrize("name", plots.names())
-def test_no_text_leaves_the_page(name: str, tables: list[RunTables]) -> None:
-    figure = figure_of(name, tables)
+def test_no_text_leaves_the_page(
+    name: str, tables: list[RunTables], simulated: dict[str, RunTables]
+) -> None:
+    figure = figure_of(name, [simulated[name]] if name in simulated else tables)
     figure.draw_without_rendering()
     page = figure.bbox
     for artist in figure.findobj(Text):
@@ -75,8 +97,10 @@ def test_no_text_leaves_the_page(name: str, tables: list[RunTables]) -> None:
             assert page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1, artist
 
 
-def test_plots_are_written_as_png_and_svg(tables: list[RunTables], tmp_path: Path) -> None:
-    drawn = plots.draw(tables, tmp_path / "plots")
+def test_plots_are_written_as_png_and_svg(
+    tables: list[RunTables], simulated: dict[str, RunTables], tmp_path: Path
+) -> None:
+    drawn = plots.draw([*tables, *simulated.values()], tmp_path / "plots")
     assert sorted(drawn) == plots.names()
     for path in drawn.values():
         assert path.read_bytes().startswith(b"\x89PNG")
