@@ -11,7 +11,11 @@ The driver keeps these promises:
   the actions of the current call are done, with the time at which it fires, never inside the call.
 - A message to oneself arrives like any other, later and without loss or delay of a link, never
   inside the call that sent it.
-- `now` is in seconds since the start of the run, and never decreases.
+- `now` is in seconds since the start of the run, and never decreases, unless a fault steps the
+  node's clock back. Timers that are set by then and rounds keep their instants.
+- What is sent to a group reaches each of its members once at most, and never its sender.
+
+Groups, all by `Send(group, message)`: "all" are all nodes, "subnet:3" those of `View.subnets[3]`.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ class View:
     me: NodeId
     groups: tuple[range, ...]
     subnets: tuple[range, ...] = ()
-    """All subnets in order, shared between nodes; empty where they are not known."""
+    """All subnets in the order of their nodes. A driver always gives them; the nodes share them."""
 
     @property
     def everyone(self) -> range:
@@ -84,17 +88,18 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Sends a message to one node, or to a multicast group by its name."""
+    """Sends a message to one node, or to a multicast group by its name ("all", "subnet:3")."""
 
     to: NodeId | str
     message: Message
     ttl: int | None = None
-    """Routers it may cross; None for the driver's default. Only multicast groups use it."""
+    """One more than the routers that a multicast may cross, 1..255: 1 stays in the sender's own
+    subnet. None for no limit. A datagram to one node ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """Sends a message to all link-layer neighbours at once."""
+    """Sends a message to all link-layer neighbours at once: the others of the own subnet."""
 
     message: Message
 
@@ -174,7 +179,7 @@ class Protocol:
     """Promises, with its default options, that once losses end every node that stays up delivers
     each multicast of every origin that stays up."""
     GROUPS: ClassVar[bool] = False
-    """Whether it sends to multicast groups, so that a driver has to set their trees up."""
+    """Whether it sends to groups or broadcasts, which a driver has to set up; others may not."""
 
     def __init__(self, view: View, options: Any, rng: Random) -> None:
         self.view = view
@@ -193,7 +198,10 @@ class Protocol:
         """Before `on_start` of a restarted node: one value that it had stored."""
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        """The application of this node multicasts a payload."""
+        """The application of this node multicasts a payload.
+
+        What it returns names the new multicast: by its `Deliver` here, or by what it sends first.
+        """
         raise NotImplementedError
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:

@@ -1,4 +1,4 @@
-"""Who is where: the address of every node and the nested groups it belongs to.
+"""Who is where: the address of every node, the nested groups it belongs to, and all subnets.
 
 One table serves a thousand agents, which share its memory by fork: addresses are packed bytes,
 since reading a Python object writes to its reference count and so copies its page.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, inet_ntoa, inet_pton
 
+from agents import groups as multicast
 from agents.api import NodeId, View
 from agents.options import OptionError
 
@@ -30,6 +31,8 @@ class Hosts:
     member: array[int]
     """For each node, the index of its tuple in `groups`."""
     port: int
+    subnets: tuple[range, ...]
+    """All subnets, in the order of their nodes."""
 
     @classmethod
     def make(
@@ -48,7 +51,8 @@ class Hosts:
             raise OptionError(f"{len(nested)} groups for {len(addresses)} nodes; give one each")
         different = tuple(dict.fromkeys(tuple(g) for g in nested))
         index = {g: i for i, g in enumerate(different)}
-        return cls(packed, different, array("I", (index[tuple(g)] for g in nested)), port)
+        member = array("I", (index[tuple(g)] for g in nested))
+        return cls(packed, different, member, port, multicast.subnets(different))
 
     def __len__(self) -> int:
         return len(self.member)
@@ -59,7 +63,11 @@ class Hosts:
 
     def view(self, node: NodeId) -> View:
         """What the node knows of the others."""
-        return View(node, self.groups[self.member[node]])
+        return View(node, self.groups[self.member[node]], self.subnets)
+
+    def member_of(self, node: NodeId) -> tuple[int, int]:
+        """The groups of `agents.groups` that the node is a member of: everyone, and its subnet."""
+        return multicast.ALL, multicast.own(self.view(node))
 
     def save(self, path: Path) -> None:
         """Writes the table as JSON."""

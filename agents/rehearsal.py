@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from time import monotonic_ns, time_ns
 from typing import Any, cast
 
+from agents import registry
 from agents.hosts import Hosts
 from agents.runner import SO_TIMESTAMPNS, STAMP, Runner
 from agents.trace import Trace
@@ -42,6 +43,9 @@ class Loop:
     def fileno(self) -> int:
         return -1
 
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        pass
+
     def sendto(self, datagram: bytes, address: tuple[str, int]) -> None:
         self.queue.append(datagram)
 
@@ -62,6 +66,8 @@ class Stage:
         self.network = Loop()
         self.runner = Runner(0, hosts, cast(socket.socket, self.network))
         self.runner.trace = Trace("/dev/null")
+        self.casts = any(registry.load(name).protocol.GROUPS for name in protocols)
+        """Whether any of the protocols sends to groups."""
 
     def play(self, rounds: int = ROUNDS) -> None:
         """Plays one node's part in a run of each protocol, with nobody and for no one."""

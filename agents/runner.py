@@ -5,9 +5,11 @@ The harness speaks JSON datagrams: unix sockets `<control>/harness` and `<contro
     {"do": "start", run, seed, protocol, options, timing, round_s, at_ns, sources, payload_bytes}
     {"do": "start", <common fields>, "runs": [{<fields of one run>}, ...]}
     {"do": "stop", "run": 3}   {"do": "stop", "runs": [3, 4]}   {"do": "exit"}
+    {"do": "step", "seconds": -2.5}                  what the clock of its protocols is moved by
 
     {"is": "ready", node}                   {"is": "infected", node, run, at_ns}  at first Deliver
-    {"is": "stopped", node, run}            {"is": "error", node, run, text}      one line
+    {"is": "stopped", node, run}            {"is": "settled", node, run}          if asked for
+    {"is": "error", node, run, text}        one line
     {"is": "exited", node, read, unread, overflows}
 
 An agent never waits for the harness: reports that find its queue full are kept and sent later.
@@ -20,14 +22,16 @@ import json
 import os
 import socket
 from collections import deque
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from select import select
 from struct import Struct
 from time import monotonic_ns, time_ns
 from typing import Any
 
-from agents import registry
+from agents import groups, registry
 from agents.hosts import Hosts
+from agents.kept import Kept
 from agents.options import OptionError
 from agents.run import Run, RunSpec
 from agents.trace import Event, Trace
@@ -41,20 +45,37 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(STAMP.size) + socket.CMSG_SPACE(DROPS.size)
 FIRINGS = 4096  # wake-ups in a row, so that a timer always set in the past starves nobody
 GOODBYE_S = 5.0  # the last report may wait for room in the harness's queue, and only that one
 COMMAND_BYTES = 1 << 18
+NO_LIMIT = 64  # routers and one more: what a datagram to one node may cross, too
 
 
-def open_udp(address: str, port: int) -> socket.socket:
-    """Opens the agent's socket. Raises `OSError` when the address cannot be had."""
+def open_udp(address: str, port: int, member_of: Sequence[int] = ()) -> socket.socket:
+    """Opens the agent's socket, which hears the groups that it is a member of, too.
+
+    Raises `OSError` when the address cannot be had.
+    """
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     udp.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
     try:
-        udp.bind((address, port))
+        # A socket that has a unicast address hears nothing that is sent to a group.
+        udp.bind(("" if member_of else address, port))
+        if member_of:
+            _join(udp, address, member_of)
     except OSError as error:
         udp.close()
         hint = "give an address of this machine (or namespace) and a free port"
         raise OSError(error.errno, f"{error.strerror}: {address}:{port}; {hint}") from None
     return udp
+
+
+def _join(udp: socket.socket, address: str, member_of: Sequence[int]) -> None:
+    """Makes the interface of that address hear groups, and not what this socket says to them."""
+    own = socket.inet_aton(address)
+    udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
+    udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
+    for group in member_of:
+        there = socket.inet_aton(groups.address(group))
+        udp.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, there + own)
 
 
 def open_control(folder: str, node: int) -> socket.socket:
@@ -97,6 +118,9 @@ class Runner:
         self.read_count = 0
         self.unread_count = 0
         self.overflows = 0
+        self.ttl = 0
+        """That of the socket's latest multicast."""
+        self.kept = Kept()
 
     # Outlet, for the runs
 
@@ -107,6 +131,26 @@ class Runner:
         except OSError as error:
             return error.errno or errno.EIO
         return 0
+
+    def cast(self, group: int, datagram: bytes, ttl: int | None) -> int:
+        """Sends a datagram to a group; returns 0 or the errno."""
+        ttl = ttl or NO_LIMIT
+        try:
+            if ttl != self.ttl:
+                self.udp.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+                self.ttl = ttl
+            self.udp.sendto(datagram, (groups.address(group), self.hosts.port))
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
+    def store(self, run: int, key: str, value: bytes) -> None:
+        """Keeps a value beyond the death of this process."""
+        self.kept.store(run, key, value)
+
+    def stored(self, run: int) -> Mapping[str, bytes]:
+        """The values that an earlier process of this node kept."""
+        return self.kept.of(run)
 
     def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
         heappush(self.wakes, (due_ns, serial, run, name))
@@ -245,10 +289,13 @@ class Runner:
         elif do == "stop":
             for id in command.get("runs", [command.get("run")]):
                 self.stop(id)
+        elif do == "step":
+            for run in self.runs.values():
+                run.step_clock(command["seconds"])
         elif do == "exit":
             self.exiting = True
         else:
-            raise OptionError(f"command {do!r}; choose start, stop or exit")
+            raise OptionError(f"command {do!r}; choose start, stop, step or exit")
 
     def _flush(self) -> None:
         while self.outbox and self.control is not None:

@@ -59,6 +59,17 @@ class Timing:
         self.due = self._first
         return True
 
+    def resume(self, now: float) -> None:
+        """The node starts again: nothing that was due before `now` is made up for.
+
+        `sync` keeps to the common multiples; `free` and `poisson` begin anew from now.
+        """
+        if self.mode == "sync":
+            self._first = (now // self.round_s + 1) * self.round_s
+        else:
+            self._first += now
+        self.due = self._first
+
     def begin(self) -> int:
         """The tick that was due begins: returns its number k (from 1) and schedules the next."""
         self.k += 1

@@ -4,7 +4,8 @@ So the events of an agent survive its SIGKILL, up to a torn last record, which t
 Little-endian, 48 bytes: `numpy.fromfile(path, dtype=numpy.dtype(DTYPE))` reads a file.
 
     event      peer        value               round           other fields
-    start      -           lateness, ns        -               of the run, at this node
+    start      -           lateness, ns        lives before    of the run, at this node
+    multicast  -           -                   own round k     origin sequence; of a source
     tick       -           lateness, ns        own round k     -
     send       receiver    -                   own round k     type hop origin sequence bytes
     receive    sender      receive lag, ns     sender's round  type hop origin sequence bytes
@@ -18,7 +19,8 @@ Little-endian, 48 bytes: `numpy.fromfile(path, dtype=numpy.dtype(DTYPE))` reads 
     exit       -           datagrams read      -               sequence: read too late to be used;
                                                                round: socket overflows
 
-`time_ns` is the monotonic clock, a node that does not apply is -1. `hop` is as in `api.Message`;
+`time_ns` is the monotonic clock, a node that does not apply is -1. The receiver of a `send` is -1
+for a broadcast, -2 for the group "all", and -3 - i for "subnet:i". `hop` is as in `api.Message`;
 for `deliver` it is the number of links the multicast took: 0 at its origin, where `parent` is -1.
 Receive lag is from the kernel's receive timestamp to the handler.
 """
@@ -70,6 +72,7 @@ class Event(IntEnum):
     error = 10
     stop = 11
     exit = 12
+    multicast = 13
 
 
 class Record(NamedTuple):

@@ -31,6 +31,7 @@ if __name__ == "__main__":  # started by its path, with -I: nothing else puts th
 
 from agents import registry
 from agents.hosts import Hosts
+from agents.kept import Kept
 from agents.rehearsal import Stage
 from agents.runner import Runner, open_control, open_udp
 from agents.trace import Trace
@@ -62,6 +63,8 @@ class Server:
         self.control = control
         self.trace = trace
         self.pids: dict[int, int] = {}
+        self.casts = stage.casts
+        """Whether any of the protocols sends to groups."""
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
@@ -114,7 +117,8 @@ class Server:
         parent = os.getpid()
         enter(namespace)
         try:
-            udp = open_udp(self.hosts.address(node), self.hosts.port)
+            member_of = self.hosts.member_of(node) if self.casts else ()
+            udp = open_udp(self.hosts.address(node), self.hosts.port, member_of)
             pid = os.fork()
             if pid == 0:
                 self._become(Runner(node, self.hosts, udp, control), nice, parent)
@@ -136,6 +140,7 @@ class Server:
             if nice:
                 os.nice(nice)
             self.stage.play(rounds=3)
+            runner.kept = Kept(f"{self.trace}/{runner.node}.kept")
             runner.loop(Trace(f"{self.trace}/{runner.node}.trace"))
             status = 0
         except BaseException as error:

@@ -34,7 +34,7 @@ class NoOptions:
     """Nothing to choose."""
 
 
-def play(script: Script) -> Plugin:
+def play(script: Script, *, groups: bool = False) -> Plugin:
     """A protocol that follows the script; each node keeps its `calls`."""
 
     class Scripted(Protocol):
@@ -42,6 +42,7 @@ def play(script: Script) -> Plugin:
 
         Options = NoOptions
         MESSAGES = (Word,)
+        GROUPS = groups
 
         def __init__(self, view: View, options: Any, rng: Random) -> None:
             super().__init__(view, options, rng)
@@ -53,6 +54,9 @@ def play(script: Script) -> Plugin:
 
         def on_start(self, now: float) -> Actions:
             return self.called("start", now)
+
+        def on_stored(self, key: str, value: bytes) -> None:
+            self.calls.append(("stored", key, value))
 
         def multicast(self, payload: bytes, now: float) -> Actions:
             return self.called("multicast", now, len(payload))

@@ -140,6 +140,16 @@ class Graph:
         """The routers joined to a router from below."""
         return self._children[self.router(router).name]
 
+    def neighbours(self, router: str) -> tuple[str, ...]:
+        """The routers joined to a router: those below it, then the one above."""
+        above = self.router(router).parent
+        below = tuple(child.name for child in self.children(router))
+        return below if above is None else (*below, above)
+
+    def span(self, subnet: str) -> range:
+        """The nodes of a subnet."""
+        return self._spans[self.subnet(subnet).name]
+
     def subnets_of(self, router: str) -> tuple[Subnet, ...]:
         return self._subnets_of[self.router(router).name]
 

@@ -8,21 +8,21 @@ hold as they stand there. At one instant wake-ups come before messages, as in th
 instant are served in the order in which they were set, messages in the order of arrival and, within
 it, of sending.
 
-Left out: the time that a node takes to compute, receive queues that overflow, crashes.
+Left out: the time that a node takes to compute, and receive queues that overflow.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import count
 from math import inf
-from random import Random
 from typing import Any
 
 from agents.api import (
     Action,
+    Broadcast,
     CancelTimer,
     Deliver,
     Lost,
@@ -30,19 +30,19 @@ from agents.api import (
     MessageId,
     NodeId,
     Note,
-    Protocol,
     Radio,
     Send,
     SetTimer,
+    Store,
 )
 from agents.options import make
 from agents.registry import Plugin
 from agents.run import EVERYBODYS, ProtocolError
-from agents.seeds import derive
-from agents.timing import Timing
-from agents.wire import HEADER_BYTES, MAX_BODY, Reason, encode
+from agents.wire import HEADER_BYTES, Reason
 from testbed.errors import TestbedError
 from testbed.simulator import recorder
+from testbed.simulator.lives import Lives
+from testbed.simulator.node import Flight, Node, Wake
 from testbed.simulator.paths import Crossing, Network, Paths
 from testbed.simulator.recorder import (
     BLOCK,
@@ -53,52 +53,33 @@ from testbed.simulator.recorder import (
     NOTE,
     NOTHING,
     RECEIVE,
-    SEND,
-    START,
     STOP,
     TICK,
     WIDTH,
     Recorder,
     What,
 )
+from testbed.simulator.sending import Reach, Sending
+
+ONE = {EVERYBODYS}
+"""Stands for what a node has settled where there is one multicast to settle."""
 
 STANDSTILL = 1000
 """Events a node (and 1,000 nodes more) at one instant, after which time does not pass any more: a
 timer set in the past by its own firing, or two nodes that answer each other without delay."""
-
-Wake = tuple[int, int, "Node", str | None]
-"""due_ns, serial, node, timer; None for a round."""
-Flight = tuple[int, int, NodeId, NodeId, Message]
-"""arrival_ns, serial, receiver, sender, message."""
 
 
 class StandstillError(TestbedError):
     """Virtual time has stopped: the protocol sets off events without end at one instant."""
 
 
-class Node:
-    """One node: what the driver keeps of it beside its protocol object."""
-
-    __slots__ = ("delivered", "listening", "me", "over", "protocol", "row", "timers", "timing")
-
-    def __init__(self, me: NodeId, row: int, protocol: Protocol, timing: Timing) -> None:
-        self.me = me
-        self.row = row
-        """Of the table of paths: its subnet's place times the number of subnets."""
-        self.protocol = protocol
-        self.timing = timing
-        self.listening = True
-        self.over = False
-        self.delivered: Set[MessageId] = frozenset()
-        self.timers: dict[str, int] | None = None
-        """The serial of the wake-up that each timer waits for."""
-
-
-class Simulation:
+class Simulation(Lives, Sending):
     """One run. Times are nanoseconds since its start; `advance` moves them.
 
-    `sources` multicast at the start; with "all" every node holds one multicast. `infected` counts
-    the nodes that have delivered something, `failures` words what protocols did wrong.
+    Each of `sources` sends `messages` multicasts, the first at the start and `interval_s` between
+    two; with "all" every node holds one multicast. `infected` counts the nodes that have delivered
+    something, `failures` words what protocols did wrong. `reaches` may be set to cut the network:
+    what it says no to is lost as it is sent.
     """
 
     def __init__(
@@ -112,10 +93,12 @@ class Simulation:
         round_s: float = 0.5,
         sources: Sequence[NodeId] | str = (0,),
         payload_bytes: int = 64,
+        messages: int = 1,
+        interval_s: float = 0.0,
         record: Recorder | None = None,
     ) -> None:
-        made = make(plugin.protocol.Options, options)
-        plugin.protocol.check(made, network.nodes)
+        self._options = make(plugin.protocol.Options, options)
+        plugin.protocol.check(self._options, network.nodes)
         self.network = network
         self.recorder = record or Recorder()
         self._write = self.recorder.flat.extend
@@ -124,47 +107,70 @@ class Simulation:
         self.infected = 0
         self.failures: list[str] = []
         self.paths = Paths(network, seed)
+        self.reaches: Reach | None = None
         self._plugin = plugin
-        self._sources = sources
+        self._seed = seed
+        self._timing = timing, round_s
+        self._everybody = sources == "all"
+        self._mine = {} if isinstance(sources, str) else dict.fromkeys(sources, messages)
+        """Multicasts of each source."""
+        self._expected = sum(self._mine.values())
+        self._interval_s = interval_s
         self._payload = bytes(payload_bytes)
         self._started = False
         self._now = 0.0
         self._serials = count()
+        self._calls: list[tuple[int, int, Callable[[], None]]] = []
+        self._kept: dict[NodeId, dict[str, bytes]] = {}
+        self._parting: dict[NodeId, bool] = {}
         self._wakes: list[Wake] = []
         self._flights: list[Flight] = []
         self._arrived: deque[tuple[NodeId, NodeId, Message]] = deque()
         self._checked: Message | None = None
         self._limit = STANDSTILL * (network.nodes + 1000)
-        unused = Random(0)
-        drawn = timing in ("free", "poisson")
-        self.nodes = [
-            Node(
-                view.me,
-                network.home[view.me] * network.subnets,
-                plugin.protocol(view, made, derive(seed, view.me, "targets")),
-                Timing(timing, round_s, derive(seed, view.me, "phase") if drawn else unused),
-            )
-            for view in network.views
-        ]
+        self.nodes = [self._born(me, 0) for me in range(network.nodes)]
+        self.missing = self.unsettled = network.nodes
 
-    def advance(self, until_ns: int, *, until_all: bool = False) -> None:
-        """Serves everything up to `until_ns`; `until_all` ends with the last node's infection.
+    def at(self, time_ns: int, call: Callable[[], None]) -> None:
+        """Has something done at a time, before all else of that instant, in the order asked for.
 
-        Raises `StandstillError`.
+        Raises `TestbedError` for a time that is over.
+        """
+        if time_ns < self.now_ns:
+            raise TestbedError(f"{time_ns} ns is over, it is {self.now_ns} ns; give a later time")
+        heappush(self._calls, (time_ns, next(self._serials), call))
+
+    def advance(
+        self, until_ns: int, *, until_all: bool = False, until_settled: bool = False
+    ) -> None:
+        """Serves everything up to `until_ns`.
+
+        `until_all` ends with the last node's infection, `until_settled` when every node has
+        delivered or declared lost every multicast. Raises `StandstillError`.
         """
         if not self._started:
             self._start()
+        while self._calls and self._calls[0][0] <= until_ns:
+            if self._advance(self._calls[0][0] - 1, until_all, until_settled):
+                return
+            self.now_ns, _, call = heappop(self._calls)
+            self._now = self.now_ns / 1e9
+            call()
+        self._advance(until_ns, until_all, until_settled)
+
+    def _advance(self, until_ns: int, until_all: bool, until_settled: bool) -> bool:
+        """Serves everything up to a time; true when it ended before, for one of the reasons."""
         wakes, flights, arrived = self._wakes, self._flights, self._arrived
         flat, full = self.recorder.flat, BLOCK * WIDTH
-        everybody = len(self.nodes) if until_all else -1
-        self._instant()
-        while self.infected != everybody:
+        if until_ns >= self.now_ns:
+            self._instant()
+        while not ((until_all and not self.missing) or (until_settled and not self.unsettled)):
             next_ns = wakes[0][0] if wakes else until_ns + 1
             if flights and flights[0][0] < next_ns:
                 next_ns = flights[0][0]
             if next_ns > until_ns:
-                self.now_ns = until_ns
-                return
+                self.now_ns = max(self.now_ns, until_ns)
+                return False
             self.now_ns = next_ns
             self._now = next_ns / 1e9
             while flights and flights[0][0] == next_ns:
@@ -175,10 +181,12 @@ class Simulation:
                 self._instant()
             if len(flat) > full:
                 self.recorder.pack()
+        return True
 
     def stop(self) -> None:
-        """Ends the run at every node."""
+        """Ends the run at every node that is up; a paused one goes on to hear of it."""
         for node in self.nodes:
+            self.resume(node.me)
             if not node.over:
                 node.over = True
                 self._record(node, STOP)
@@ -190,18 +198,8 @@ class Simulation:
 
     def _start(self) -> None:
         self._started = True
-        everybody = self._sources == "all"
         for node in self.nodes:
-            self._record(node, START)
-            self._schedule_round(node)
-            try:
-                self._act(node, node.protocol.on_start(0.0))
-                if everybody:
-                    self._act(node, node.protocol.hold(EVERYBODYS, self._payload, 0.0))
-                elif node.me in self._sources:
-                    self._act(node, node.protocol.multicast(self._payload, 0.0))
-            except Exception as error:
-                self._fail(node, error)
+            self._open(node)
 
     def _instant(self) -> None:
         """Serves all that is due now, and what that sets off without delay."""
@@ -223,6 +221,8 @@ class Simulation:
         _, serial, node, name = wake
         if node.over:
             heappop(self._wakes)
+            if node.held is not None:
+                node.held.append(wake)
             return
         try:
             if name is None:
@@ -236,7 +236,12 @@ class Simulation:
                 if node.timers is None or node.timers.get(name) != serial:
                     return  # replaced or cancelled
                 del node.timers[name]
-                actions = node.protocol.on_timer(name, self._now)
+                if isinstance(name, str):
+                    actions = node.protocol.on_timer(name, self._now)
+                else:
+                    self._act(node, self._multicast(node))
+                    self._schedule_multicast(node)
+                    return
             if actions:
                 self._act(node, actions)
         except Exception as error:
@@ -245,6 +250,10 @@ class Simulation:
     def _take(self, to: NodeId, sender: NodeId, message: Message) -> None:
         node = self.nodes[to]
         if node.over or not node.listening:
+            if node.held is not None:
+                node.held.append((0, 0, to, sender, message))
+            if node.held is not None or node.down:
+                return
             reason = Reason.other_run if node.over else Reason.radio_off
             what = What(message.TYPE, bytes=HEADER_BYTES + len(message.body), reason=int(reason))
             peer = -1 if node.over else sender
@@ -269,7 +278,10 @@ class Simulation:
     ) -> None:
         for action in actions:
             if isinstance(action, Send):
-                self._send(node, action.to, action.message)
+                if isinstance(action.to, int):
+                    self._send(node, action.to, action.message)
+                else:
+                    self._cast(node, action)
             elif isinstance(action, Deliver):
                 self._deliver(node, action.id, sender, cause)
             else:
@@ -277,10 +289,7 @@ class Simulation:
 
     def _act_otherwise(self, node: Node, action: Action) -> None:
         if isinstance(action, SetTimer):
-            if node.timers is None:
-                node.timers = {}
-            serial = node.timers[action.name] = next(self._serials)
-            heappush(self._wakes, (round(action.at * 1e9), serial, node, action.name))
+            self._set_timer(node, action.name, round(action.at * 1e9))
         elif isinstance(action, CancelTimer):
             if node.timers is not None:
                 node.timers.pop(action.name, None)
@@ -289,40 +298,21 @@ class Simulation:
         elif isinstance(action, Lost):
             origin, sequence = action.id
             self._record(node, recorder.LOST, What(origin=origin, sequence=sequence))
+            self._settle(node, action.id)
         elif isinstance(action, Radio):
             node.listening = action.on
+        elif isinstance(action, Broadcast):
+            self._cast(node, action)
+        elif isinstance(action, Store):
+            self._kept.setdefault(node.me, {})[action.key] = action.value
         else:
-            raise ProtocolError(f"{type(action).__name__} is not served by the simulator")
+            raise ProtocolError(f"{type(action).__name__} is no action")
 
-    def _send(self, node: Node, to: NodeId | str, message: Message) -> None:
-        if not isinstance(to, int) or not 0 <= to < len(self._home):
-            raise ProtocolError(f"Send to {to!r}; the simulator sends to 0..{len(self._home) - 1}")
-        if message is not self._checked:
-            self._check(node, message)
-        me = node.me
-        self._write((self.now_ns, me, SEND, to, 0, message))
-        if to != me:
-            path = self.paths[node.row + self._home[to]]
-            if path is not None:
-                size = HEADER_BYTES + len(message.body)
-                for late_ns in path.carry(me, to, message.TYPE, size):
-                    if late_ns:
-                        arrival_ns = self.now_ns + late_ns
-                        heappush(self._flights, (arrival_ns, next(self._serials), to, me, message))
-                    else:
-                        self._arrived.append((to, me, message))
-                return
-        self._arrived.append((to, me, message))
-
-    def _check(self, node: Node, message: Message) -> None:
-        """Refuses what the UDP driver would; a message is often sent several times in a row."""
-        if self._plugin.messages.get(message.TYPE) is not type(message):
-            raise ProtocolError(f"{type(message).__name__} is not listed in MESSAGES")
-        fits = 0 <= message.hop <= 0xFFFF and 0 <= message.round <= 0xFFFFFFFF
-        named = 0 <= message.origin <= 0xFFFFFFFF and 0 <= message.sequence <= 0xFFFFFFFF
-        if not (fits and named and len(message.body) <= MAX_BODY):
-            encode(message, run=0, protocol=0, sender=node.me, sent_ns=0)  # words the error
-        self._checked = message
+    def _set_timer(self, node: Node, name: str | int, due_ns: int) -> None:
+        if node.timers is None:
+            node.timers = {}
+        serial = node.timers[name] = next(self._serials)
+        heappush(self._wakes, (due_ns, serial, node, name))
 
     def _deliver(self, node: Node, id: MessageId, sender: NodeId, cause: Message | None) -> None:
         if id in node.delivered:
@@ -333,13 +323,29 @@ class Simulation:
         self._record(
             node, DELIVER, What(origin=id.origin, sequence=id.sequence, hop=hop, parent=parent)
         )
+        self._settle(node, id)
         if isinstance(node.delivered, set):
             node.delivered.add(id)
             return
         node.delivered = {id}
-        self.infected += 1
+        if not node.reached:
+            node.reached = True
+            self.infected += 1
+            self.missing -= 1
         if node.timing.infect(self._now):
             self._schedule_round(node)
+
+    def _settle(self, node: Node, id: MessageId) -> None:
+        if self._expected == 1:  # most runs: a set a node would be memory for nothing
+            if node.settled is None:
+                node.settled = ONE
+                self.unsettled -= 1
+        elif self._expected:
+            settled = node.settled = node.settled or set()
+            before = len(settled)
+            settled.add(id)
+            if before < len(settled) == self._expected:
+                self.unsettled -= 1
 
     def _fail(self, node: Node, error: Exception) -> None:
         """An exception ends the run at this node only."""

@@ -16,16 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.api import NodeId, View
+from agents.groups import subnets as spans_of
 from agents.seeds import derive
 from testbed.errors import UsageError
-from testbed.medium import LOST, Medium
-from topologies.graph import PERFECT, Graph, Impairment
-
-HEADERS_BYTES = 28
-"""Of IP and UDP: what a datagram of the simulator lacks to be a packet."""
-
-AT_ONCE = (0,)
-"""What most datagrams meet: one copy arrives, without delay."""
+from testbed.medium import Medium
+from testbed.simulator.hops import AT_ONCE, through
+from testbed.simulator.trees import Tree, grow
+from topologies.graph import PERFECT, Graph, GraphError, Impairment
 
 
 class Network:
@@ -35,7 +32,9 @@ class Network:
         for name, impairment in _impairments(graph):
             _check(name, impairment)
         self.graph = graph
-        self.views = tuple(View(node, graph.groups(node)) for node in range(graph.nodes))
+        groups = [graph.groups(node) for node in range(graph.nodes)]
+        spans = spans_of(groups)
+        self.views = tuple(View(node, nested, spans) for node, nested in enumerate(groups))
         subnets = {subnet.name: index for index, subnet in enumerate(graph.subnets)}
         self.subnets = len(subnets)
         self.home = [subnets[host.subnet] for host in graph.hosts]
@@ -87,7 +86,7 @@ class Path:
         self._after = after
         self.tally = None if crossing is None else crossing.tally
         """Where datagrams are counted at the core; None for a path that leaves it out."""
-        self.still = not (before or after) and paths.network.perfect_hosts
+        self.still = not (before or after) and paths.perfect_hosts
         """Whether nothing happens on it but the count."""
 
     def carry(self, sender: NodeId, to: NodeId, kind: int, size: int) -> Sequence[int]:
@@ -96,34 +95,18 @@ class Path:
         bad: list[int] = []
         if not self.still:
             if (port := self._paths.sender(sender)) is not None:
-                late = _through(port, late, size, bad)
+                late = through(port, late, size, bad)
             for port in self._before:
-                late = _through(port, late, size, bad)
+                late = through(port, late, size, bad)
         crossed = len(late) + len(bad)
         if self.tally is not None and crossed:
             self.tally[kind, size] = self.tally.get((kind, size), 0) + crossed
         if not self.still:
             for port in self._after:
-                late = _through(port, late, size, bad)
+                late = through(port, late, size, bad)
             if (port := self._paths.receiver(to)) is not None:
-                late = _through(port, late, size, bad)
+                late = through(port, late, size, bad)
         return late
-
-
-def _through(port: Medium, late: Sequence[int], size: int, bad: list[int]) -> Sequence[int]:
-    """When each copy has passed one port more; those that are corrupted go to `bad`,
-    and meet no more losses."""
-    if port.plain:
-        if len(late) == 1:
-            takes_ns = port.pass_ns()
-            return () if takes_ns < 0 else (late[0] + takes_ns,)
-        passed = [(late_ns, port.pass_ns()) for late_ns in late]
-        return [late_ns + takes_ns for late_ns, takes_ns in passed if takes_ns != LOST]
-    found: list[int] = []
-    for late_ns in late:
-        for release_ns, corrupt in port.meet(late_ns, size + HEADERS_BYTES):
-            (bad if corrupt else found).append(release_ns)
-    return found
 
 
 class Paths(dict[int, "Path | None"]):
@@ -135,8 +118,12 @@ class Paths(dict[int, "Path | None"]):
     def __init__(self, network: Network, seed: int) -> None:
         super().__init__()
         self.network = network
+        self.perfect_hosts = network.perfect_hosts
         self._seed = seed
         self._ports: dict[str, Medium | None] = {}
+        self._trees: dict[tuple[int, int], Tree] = {}
+        self._media: dict[str, Medium] = {}
+        self._changed: dict[str, Impairment] = {}
         self._senders: dict[NodeId, Medium | None] = {}
         self._receivers: dict[NodeId, Medium | None] = {}
         self.crossings: dict[tuple[str, str], Crossing] = {}
@@ -156,7 +143,7 @@ class Paths(dict[int, "Path | None"]):
                 crossing = self._crossing(source, below or graph.subnets[there].name)
             if below is not None and (port := self._port(router, below)):
                 (before if crossing is None else after).append(port)
-        quiet = not (before or after or crossing) and network.perfect_hosts
+        quiet = not (before or after or crossing) and self.perfect_hosts
         path = None if quiet else Path(self, before, crossing, after)
         self[key] = path
         return path
@@ -175,6 +162,36 @@ class Paths(dict[int, "Path | None"]):
             self._receivers[node] = self._make(host.name, host.receive)
         return self._receivers[node]
 
+    def tree(self, home: int, group: int) -> Tree:
+        """The way from a subnet, by its index, to a group of `agents.groups`."""
+        if (home, group) not in self._trees:
+            graph, hosts = self.network.graph, (self.sender, self.receiver)
+            tree = grow(graph, home, group, self._port, self._crossing, *hosts)
+            self._trees[home, group] = tree
+        return self._trees[home, group]
+
+    def impair(self, name: str, impairment: Impairment) -> None:
+        """Changes a port: the way into a host ("h3"), out of it ("h3>"), a link ("r1>r0").
+
+        What is under way keeps its fate, and the draws of every port go on where they were.
+        Raises `UsageError` for what is not modelled, `GraphError` where there is no such port.
+        """
+        _check(name, impairment)
+        graph = self.network.graph
+        here, _, there = name.partition(">")
+        routers = [router.name for router in graph.routers]
+        hosts = {host.name for host in graph.hosts}
+        links = {f"{a}>{b}" for a in routers for b in graph.neighbours(a)} if there else set()
+        if not (name in links or (here in hosts and not there)):
+            raise GraphError(f'{name}: no such port; give one like "h3", "h3>" or "r1>r0"')
+        self._changed[name] = impairment
+        if not there and not impairment.perfect:
+            self.perfect_hosts = False
+        if name in self._media:
+            self._media[name].change(impairment)
+        for made in (self, self._ports, self._senders, self._receivers, self._trees):
+            made.clear()
+
     def _crossing(self, source: str, target: str) -> Crossing:
         return self.crossings.setdefault((source, target), Crossing(source, target, {}))
 
@@ -191,9 +208,12 @@ class Paths(dict[int, "Path | None"]):
         return self._ports[name]
 
     def _make(self, name: str, impairment: Impairment) -> Medium | None:
+        impairment = self._changed.get(name, impairment)
         if impairment.perfect:
             return None
-        return Medium(impairment, derive(self._seed, "link", name))
+        if name not in self._media:
+            self._media[name] = Medium(impairment, derive(self._seed, "link", name))
+        return self._media[name]
 
 
 def _routers(graph: Graph, sender: NodeId, receiver: NodeId, same: bool) -> tuple[str, ...]:

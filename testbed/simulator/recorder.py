@@ -115,3 +115,4 @@ def _about(what: Message | What) -> What:
 START, TICK, SEND, RECEIVE = map(int, (Event.start, Event.tick, Event.send, Event.receive))
 DUPLICATE, DELIVER, DROP = map(int, (Event.duplicate, Event.deliver, Event.drop))
 LOST, NOTE, ERROR, STOP = map(int, (Event.lost, Event.note, Event.error, Event.stop))
+MULTICAST = int(Event.multicast)

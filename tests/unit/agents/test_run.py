@@ -98,6 +98,8 @@ class World:
         self.sent: list[tuple[int, bytes]] = []
         self.reports: list[dict[str, Any]] = []
         self.errno = 0
+        self.casts: list[tuple[int, int | None]] = []
+        self.kept: dict[str, bytes] = {}
         self.late_ns = 0
         self.opened = False
         spec = {"run": 7, "seed": 1, "protocol": "scripted", "at_ns": AT, "options": {}, **fields}
@@ -114,6 +116,16 @@ class World:
         if not self.errno:
             self.sent.append((node, datagram))
         return self.errno
+
+    def cast(self, group: int, datagram: bytes, ttl: int | None) -> int:
+        self.casts.append((group, ttl))
+        return self.errno
+
+    def store(self, run: int, key: str, value: bytes) -> None:
+        self.kept[key] = value
+
+    def stored(self, run: int) -> dict[str, bytes]:
+        return self.kept
 
     def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
         heappush(self.wakes, (due_ns, serial, run, name))
@@ -350,9 +362,9 @@ def divide_by_zero() -> Actions:
     ("answer", "text"),
     [
         (divide_by_zero, "ZeroDivisionError"),
-        ([Broadcast(Word(2, 1))], "Broadcast is not served"),
-        ([Send(5, Word(2, 1))], r"Send to 5; the UDP driver sends to 0\.\.4"),
-        ([Send("group", Word(2, 1))], "Send to 'group'"),
+        ([Broadcast(Word(2, 1))], r"Scripted sends to many; .* GROUPS = True"),
+        ([Send(5, Word(2, 1))], r"Send to 5; there are 0\.\.4"),
+        ([Send("all", Word(2, 1))], r"Scripted sends to many"),
         ([Send(1, Message(2, 1))], "TYPE"),
         ([Send(1, Word(2, 1, body=bytes(MAX_BODY + 1)))], "send less"),
         ([Deliver(cast(Any, 3))], "TypeError|AttributeError"),

@@ -196,9 +196,9 @@ def test_nothing_is_heard_while_the_radio_is_off() -> None:
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (Send(9, Word(1, 1)), "Send to 9; the simulator sends to 0..3"),
-        (Send("group", Word(1, 1)), "Send to 'group'"),
-        (Broadcast(Word(1, 1)), "Broadcast is not served"),
+        (Send(9, Word(1, 1)), "Send to 9; there are 0..3"),
+        (Send("all", Word(1, 1)), "Scripted sends to many"),
+        (Broadcast(Word(1, 1)), "Scripted sends to many; say so in the class: GROUPS = True"),
         (Send(0, Unlisted(1, 1)), "Unlisted is not listed in MESSAGES"),
         (Send(0, Word(1, 1, body=bytes(MAX_BODY + 1))), f"a datagram holds {MAX_BODY}"),
         (Send(0, Word(1, -1)), "keep within the field"),
