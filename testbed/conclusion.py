@@ -69,7 +69,7 @@ def conclude(final: Path, experiment: Experiment, seed: int, engine: str = "") -
     verdicts = [row for row in judged if row.runs]
     drawn = plots.draw([tables], final / "plots")
     document = {"verdicts": [row.row() for row in verdicts]}
-    (final / "verdicts.json").write_text(json.dumps(document, indent=2) + "\n")
+    results.write_whole(final / "verdicts.json", json.dumps(document, indent=2) + "\n")
     results.hand_over(final)
     return Outcome(
         run_dir=final,

@@ -153,7 +153,11 @@ def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool =
 def save(figure: Figure, path: Path) -> list[Path]:
     """Writes `path` as .png and .svg; returns both."""
     files = [path.with_suffix(".png"), path.with_suffix(".svg")]
+    options: tuple[dict[str, Any], ...] = ({"dpi": DPI}, {"metadata": {"Date": None}})
     with mpl.rc_context(STYLE):
-        figure.savefig(files[0], dpi=DPI)
-        figure.savefig(files[1], metadata={"Date": None})
+        for file, chosen in zip(files, options, strict=True):
+            # Under another name until it is whole: a killed command leaves no half plot.
+            partial = file.with_name(f".partial-{file.name}")
+            figure.savefig(partial, format=file.suffix[1:], **chosen)
+            partial.rename(file)
     return files

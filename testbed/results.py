@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,9 +52,12 @@ class RunDirectory:
         """Makes the directory whole: fsync of all, rename, `latest` pointed at it."""
         for path in [*self.partial.rglob("*"), self.partial]:
             _fsync(path)
+        # Inside the run until it is whole: a SIGKILL leaves no loose end beside it.
+        link = Path(".latest")
+        (self.partial / link).symlink_to(self.final.name)
         self.partial.rename(self.final)
+        (self.final / link).rename(self.final.parent / "latest")
         _fsync(self.final.parent)
-        _point_latest(self.final)
         hand_over(self.final.parent.parent, self.final.parent, self.final)
         return self.final
 
@@ -69,10 +73,7 @@ def new_run(results: Path, experiment: str, seed: int) -> Iterator[RunDirectory]
     run = RunDirectory(parent / f"{stamp}-{seed}", parent / f"{PARTIAL}{stamp}-{seed}")
     lock = -1
     try:
-        run.partial.mkdir(parents=True)
-        # Tells a run that is under way from one that was killed: the lock dies with its holder.
-        lock = os.open(run.partial, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = _locked(run.partial)
         yield run
     except OSError as error:
         shutil.rmtree(run.partial, ignore_errors=True)
@@ -89,9 +90,8 @@ def check_writable(results: Path) -> None:
     """Raises `UsageError` unless run directories can be made below `results`."""
     try:
         results.mkdir(parents=True, exist_ok=True)
-        probe = results / f"{PARTIAL}probe-{os.getpid()}"
-        probe.mkdir()
-        probe.rmdir()
+        with tempfile.TemporaryFile(dir=results):  # it has no name: a SIGKILL leaves none
+            pass
     except OSError as error:
         raise UsageError(
             f"results folder {results}: {error.strerror}; name another one with --results DIR"
@@ -105,8 +105,10 @@ def remove_abandoned(results: Path) -> list[Path]:
     """
     gone = []
     for path in sorted(results.glob(f"*/{PARTIAL}*")):
-        if not _in_use(path):
+        if (lock := _lock_of(path, fcntl.LOCK_NB)) >= 0:
+            # Locked: whoever has just made it, and waits for the lock, sees then that it is gone.
             shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
             gone.append(path)
     return gone
 
@@ -140,6 +142,21 @@ def load(path: Path) -> RunTables:
         )
     tables = {name: _read_table(path / f"{name}.parquet") for name in TABLES}
     return RunTables(manifest=manifest, health=read_json(path / "health.json"), **tables)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file that a SIGKILL or a full disk leaves as it was, or not there."""
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+        _fsync(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ResultsError(f"{path}: {error.strerror or error}; make room, run again") from error
 
 
 def hand_over(*paths: Path) -> None:
@@ -180,20 +197,29 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _point_latest(final: Path) -> None:
-    temporary = final.parent / f".latest-{os.getpid()}"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(final.name)
-    temporary.rename(final.parent / "latest")
+def _locked(partial: Path) -> int:
+    """Makes a partial directory; returns its lock, which tells it from one of a killed run.
+
+    The lock dies with its holder. Before it is taken another run may find the directory abandoned
+    and remove it; then it is made again.
+    """
+    while True:
+        partial.mkdir(parents=True, exist_ok=True)
+        if (lock := _lock_of(partial)) >= 0:
+            if os.fstat(lock).st_nlink:
+                return lock
+            os.close(lock)
 
 
-def _in_use(path: Path) -> bool:
-    """Whether a living process holds the directory's lock."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _lock_of(directory: Path, flags: int = 0) -> int:
+    """The lock of a directory, -1 when it is gone, or locked and `flags` say not to wait."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
     except BlockingIOError:
-        return True
-    finally:
         os.close(descriptor)
-    return False
+        return -1
+    return descriptor

@@ -1,9 +1,9 @@
 """Enters a host of a running lab from a second terminal, as Mininet's `m` does.
 
-The command of each lab leaves a note of it in a directory of its user; the payload leaves the
-names of its hosts in the lab's own /run. A host need not have a process: what is entered is the
-network namespace that the payload holds open. Labs of another user stay closed; those started with
-sudo want sudo.
+A lab is found by the name of its first process, so that nothing has to be written down, nor is left
+of one that was killed; the payload leaves the names of its hosts in the lab's own /run. A host need
+not have a process: what is entered is the network namespace that the payload holds open. Labs of
+another user stay closed; those started with sudo want sudo.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import os
 import pwd
 import shutil
 import signal
-import stat
 import sys
-import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,7 +31,7 @@ _HOSTS = Path("/run/testbed/hosts.json")
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A running lab, as the note of its command describes it."""
+    """A running lab, as its processes tell."""
 
     command: int
     """Process number of the command; what a user calls the lab by."""
@@ -185,69 +183,41 @@ def _shell() -> str:
     return os.environ.get("SHELL") or pwd.getpwuid(os.geteuid()).pw_shell or "/bin/sh"
 
 
-@contextlib.contextmanager
-def announced(init: int) -> Iterator[None]:
-    """Leaves a note for `main` of the caller's lab, whose first process is `init`."""
-    note: Path | None = None
-    # Where no note can be left, a full disk say, the run is worth more than attaching to it.
-    with contextlib.suppress(OSError, LabError):
-        labs()  # removes the notes of killed labs, which would pile up where nobody attaches
-        lab = Lab(os.getpid(), init, _started(init), " ".join(_arguments()))
-        note = _directory() / f"{_view()}{init}.json"
-        note.write_text(json.dumps(asdict(lab)))
-    try:
-        yield
-    finally:
-        if note:
-            note.unlink(missing_ok=True)
-
-
 def labs() -> list[Lab]:
-    """Returns this user's running labs, and removes the notes of those that were killed."""
-    try:
-        notes = sorted(_directory().glob(f"{_view()}*.json"))
-    except OSError as error:
-        raise LabError(f"attach: {error}") from error
-    running = []
-    for note in notes:
-        with contextlib.suppress(FileNotFoundError):  # it ends as we look
-            lab = _read(note)
-            if lab is None:
-                note.unlink()
-            else:
-                running.append(lab)
-    return running
+    """Returns this user's running labs, by the number of their command."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it ends as we look, or is hidden
+                if (lab := _lab_of(entry)) is not None:
+                    found.append(lab)
+    return sorted(found, key=lambda lab: (lab.command, lab.init))
 
 
-def _read(note: Path) -> Lab | None:
-    try:
-        lab = Lab(**json.loads(note.read_text()))
-        return lab if _started(lab.init) == lab.started else None
-    except ProcessLookupError:
+def _lab_of(process: Path) -> Lab | None:
+    """The lab whose first process this is, if it is one, and this user's."""
+    if (process / "comm").read_text() != f"{world.NAME}\n":
         return None
+    fields = dict(
+        line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
+    )
+    command, owner = int(fields["PPid"]), int(fields["Uid"].split()[0])
+    # The first process of the lab that we are in ourselves has no parent that we could see.
+    if command == 0 or owner != os.geteuid():
+        return None
+    init = int(process.name)
+    return Lab(command, init, _started(init), " ".join(_arguments(command)))
 
 
-def _directory() -> Path:
-    """The user's own directory of notes; raises PermissionError when others can write to it."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK) and os.stat(runtime).st_uid == os.geteuid():
-        directory = Path(runtime) / "gossip-testbed"
-    else:
-        directory = Path(tempfile.gettempdir()) / f"gossip-testbed-{os.geteuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
-    if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022:
-        raise PermissionError(f"{directory} is not this user's alone; remove it")
-    return directory
-
-
-def _view() -> str:
-    """What the names of the notes begin with: process numbers hold in one PID namespace."""
-    return f"{os.stat('/proc/self/ns/pid').st_ino}-"
-
-
-def _arguments() -> list[str]:
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+def _arguments(pid: int) -> list[str]:
+    """The words of a command line as its user knows them: without the interpreter and its code."""
+    line = Path(f"/proc/{pid}/cmdline").read_bytes().removesuffix(b"\0")
+    name, *words = [os.fsdecode(word) for word in line.split(b"\0")]
+    if not Path(name).name.startswith("python") or not words:
+        return [Path(name).name, *words]
+    if words[0] == "-c":
+        return ["-c", *words[2:]]
+    return words[1:] if words[0] == "-m" else [Path(words[0]).name, *words[1:]]
 
 
 def _started(pid: int) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.errors import LabError
-from testbed.lab import ancestors, attach, obstacles, world
+from testbed.lab import ancestors, obstacles, world
 from testbed.lab.world import FORWARDED, Message
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
@@ -78,7 +78,7 @@ class Keeper:
         if self._catch_signals:
             wake = self._stack.enter_context(_signals_caught())
             self._watch(wake, lambda: self._on_signals(os.read(wake, 512)))
-        for ancestor in ancestors.watched():
+        for ancestor in ancestors.held():
             self._stack.callback(os.close, ancestor)
             self._watch(ancestor, self._orphaned(ancestor))
         sys.stdout.flush()
@@ -143,7 +143,6 @@ class Keeper:
         descriptor = os.pidfd_open(init)
         self._stack.callback(os.close, descriptor)
         self._watch(descriptor, self._on_end)
-        self._stack.enter_context(attach.announced(init))
 
     def _take(self, kind: str, value: Any) -> None:
         if kind == Message.UNSHARED:

@@ -44,6 +44,9 @@ PRIVATE = (
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What the command passes on to the payload."""
 
+NAME = "testbed-lab"
+"""What the first process of a lab is called; `testbed attach` finds labs by it."""
+
 MARK = "GOSSIP_TESTBED_LAB"
 """In the environment of a lab's processes: the PID namespace of the lab."""
 
@@ -169,15 +172,18 @@ def _serve(
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     early = [number for number in FORWARDED if _taken(number, 0.0)]
+    comm = Path("/proc/self/comm")
+    command = comm.read_text()
+    comm.write_text(NAME)
     payload = os.fork()
     if not payload:
+        comm.write_text(command)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in (wake, waker, lifeline):
             os.close(descriptor)
         channel.close()
         _run_payload(main, catch_signals, shell)
-    Path("/proc/self/comm").write_text("testbed-lab")
     for missed in early:
         os.kill(payload, missed)
     poller = select.poll()

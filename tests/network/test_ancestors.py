@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.network
 
 ROOT = Path(__file__).parents[2]
-CODE = "from testbed import ancestors; print(len(ancestors.watched()))"
+CODE = "from testbed.lab import ancestors; print(len(ancestors.watched()))"
 WAIT = '"$@"; exit $?'
 
 
@@ -62,3 +63,85 @@ def test_after_nohup_or_in_the_background_nothing_is_watched(named: Path) -> Non
 
 def test_what_was_itself_started_with_nohup_is_watched(named: Path) -> None:
     assert watched("nohup", str(named / "sudo"), "-c", WAIT, "0") == 1
+
+
+# The first process of a session has a shell of a group of its own start a command, kills the shell,
+# and lets the command look up then.
+SESSION = """
+import os, signal, subprocess, sys
+command = '''
+import os, sys
+from testbed.lab import ancestors
+print("up", flush=True)
+sys.stdin.readline()
+try:
+    print(len(ancestors.watched()))
+except ancestors.OrphanError:
+    print("orphan")
+'''
+above = subprocess.Popen(
+    ["sh", "-c", PREFIX + '"$@"; exit $?', "0", sys.executable, "-c", command],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **GROUP)
+above.stdout.readline()
+above.kill()
+above.wait()
+above.stdin.write("look\\n")
+above.stdin.close()
+print(above.stdout.read(), end="")
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "mark", "prefix", "found"),
+    [
+        ({"process_group": 0}, {}, "", "orphan"),
+        ({"process_group": 0}, {}, "nohup ", "0"),
+        ({"start_new_session": True}, {"MAKELEVEL": "1"}, "", "orphan"),
+        ({"start_new_session": True}, {"SUDO_COMMAND": "make"}, "", "orphan"),
+        ({"start_new_session": True}, {}, "", "0"),
+    ],
+    ids=["of a shell", "after nohup", "of make", "of sudo", "a daemon"],
+)
+def test_who_was_killed_before_the_command_looked_has_left_it_an_orphan(
+    group: dict[str, object], mark: dict[str, str], prefix: str, found: str
+) -> None:
+    code = SESSION.replace("GROUP", repr(group)).replace("PREFIX", repr(prefix))
+    kept = {
+        key: value for key, value in os.environ.items() if key not in ("MAKELEVEL", "SUDO_COMMAND")
+    }
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=kept | mark,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert out.stdout == f"{found}\n"
+
+
+def test_a_command_that_starts_as_an_orphan_ends_at_once() -> None:
+    code = "import sys; from testbed import __main__ as m\nfrom testbed.lab import ancestors\n"
+    code += "ancestors._orphaned = lambda pid, parent: True\nsys.exit(m.main())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 129
+    assert done.stderr.count("\n") == 1 and "nohup" in done.stderr
+
+
+def test_what_was_held_is_watched_though_it_has_ended(named: Path) -> None:
+    """Between the start of a command and that of its lab."""
+    code = """
+import os, select, signal
+from testbed.lab import ancestors
+ancestors.hold()
+os.kill(os.getppid(), signal.SIGKILL)
+(descriptor,) = ancestors.held()
+select.select([descriptor], [], [], 10)
+print(select.select([descriptor], [], [], 0)[0] == [descriptor])
+"""
+    above = [str(named / "make"), "-c", WAIT, "0"]
+    process = subprocess.Popen(
+        [*above, sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.communicate(timeout=20)[0] == "True\n"

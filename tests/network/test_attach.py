@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import select
 import subprocess
@@ -42,10 +42,15 @@ sys.exit(lab.run(main))
 
 
 @pytest.fixture(autouse=True)
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of notes of this test alone."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "gossip-testbed"
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides the labs that others have on this machine."""
+    everyone = attach.labs
+
+    def mine() -> list[attach.Lab]:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return [found for found in everyone() if str(found.command) in children]
+
+    monkeypatch.setattr(attach, "labs", mine)
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def test_the_exit_status_of_the_command_is_returned(start: Callable[[str], objec
 def test_the_command_ends_with_the_lab(start: Callable[[str], subprocess.Popen[str]]) -> None:
     process = start("one")
     code = f"import os, signal; os.write(1, b'in'); signal.pause() # {process.pid}"
-    program = f"from testbed import attach; attach.main('h1', ['{sys.executable}', '-c', {code!r}])"
+    program = f"from testbed.lab import attach; attach.main('h1', ['{sys.executable}', '-c', {code!r}])"
     attached = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE)
     assert attached.stdout and attached.stdout.read(2) == b"in"
     process.kill()
@@ -144,42 +149,39 @@ def test_of_several_labs_one_is_named_by_number_or_words(
         attach.main("h1", ["true"], run="gamma")
 
 
-def test_a_lab_that_ends_takes_its_note_away(
-    start: Callable[[str], subprocess.Popen[str]], notes: Path
+def test_a_lab_is_listed_as_long_as_it_lives(
+    start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     process = start("one")
-    assert [found.command for found in attach.labs()] == [process.pid]
-    process.communicate()
-    assert list(notes.iterdir()) == []
-
-
-def test_the_note_of_a_killed_lab_is_ignored_and_removed(
-    start: Callable[[str], subprocess.Popen[str]], notes: Path
-) -> None:
-    process = start("one")
-    (note,) = notes.iterdir()
-    # As after its number has gone to another process.
-    note.write_text(json.dumps({**json.loads(note.read_text()), "started": "1"}))
-    assert attach.labs() == []
-    assert list(notes.iterdir()) == []
-    process.kill()
-
-
-def test_the_next_lab_removes_the_note_of_a_killed_one(
-    start: Callable[[str], subprocess.Popen[str]], notes: Path
-) -> None:
-    process = start("one")
-    (killed,) = notes.iterdir()
-    init = os.pidfd_open(attach.labs()[0].init)
+    (found,) = attach.labs()
+    assert (found.command, found.arguments) == (process.pid, "-c one")
+    init = os.pidfd_open(found.init)
     process.kill()
     assert select.select([init], [], [], 10)[0]
     os.close(init)
-    start("two")
-    (left,) = notes.iterdir()
-    assert left != killed
+    assert attach.labs() == []
 
 
-def test_a_lab_in_a_lab_leaves_the_notes_of_its_surroundings(
+def test_a_lab_is_not_entered_by_a_number_that_has_gone_to_another(
+    start: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start("one")
+    (found,) = attach.labs()
+    monkeypatch.setattr(attach, "labs", lambda: [dataclasses.replace(found, started="1")])
+    with pytest.raises(LabError, match="it has ended"):
+        attach.main("h1", ["true"])
+
+
+def test_another_users_process_of_that_name_is_no_lab(
+    start: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start("one")
+    assert len(attach.labs()) == 1
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert attach.labs() == []
+
+
+def test_a_lab_in_a_lab_sees_none_of_its_surroundings(
     start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     process = start("one")
@@ -187,9 +189,16 @@ def test_a_lab_in_a_lab_leaves_the_notes_of_its_surroundings(
     assert [found.command for found in attach.labs()] == [process.pid]
 
 
-def test_a_directory_that_others_can_write_to_is_not_trusted(notes: Path) -> None:
-    notes.mkdir()
-    notes.chmod(0o777)
-    with pytest.raises(LabError, match="not this user's alone"):
-        attach.labs()
-    assert lab.run(lambda: 4) == 4
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"/x/.venv/bin/python3\0/x/.venv/bin/testbed\0run\0latency\0", "testbed run latency"),
+        (b"python\0-m\0testbed\0run\0", "testbed run"),
+        (b"/usr/bin/testbed\0run\0", "testbed run"),
+    ],
+)
+def test_a_lab_is_known_by_the_words_that_were_typed(
+    line: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_bytes", lambda _: line)
+    assert " ".join(attach._arguments(1)) == words

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -106,3 +108,43 @@ def test_a_results_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"results folder .*file/x: Not a directory; name another"):
         results.check_writable(tmp_path / "file" / "x")
+
+
+def test_runs_that_begin_and_clear_up_at_once_do_no_harm(tmp_path: Path) -> None:
+    """As several commands in one results folder: no run loses its directory to another."""
+    end = threading.Event()
+
+    def clear() -> None:
+        while not end.is_set():
+            results.remove_abandoned(tmp_path)
+
+    threads = [threading.Thread(target=clear) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for seed in range(100):
+            with results.new_run(tmp_path, "latency", seed) as directory:
+                directory.write_json("manifest.json", {"format": results.FORMAT})
+                directory.finish()
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert len(results.whole_runs(tmp_path)) == 100
+    assert not list((tmp_path / "latest").glob(".*"))
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "verdicts.json"
+    results.write_whole(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultsError, match=r"verdicts\.json: No space left"):
+        results.write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["verdicts.json"]
