@@ -1,0 +1,232 @@
+"""Kills one process of a running command at a random instant, and looks for what is left of it.
+
+All happens in a lab with a /tmp of its own, so that every process, interface, mount and file there
+is the command's. The command stands below all that a user may put above it: `sh -c`, a stand-in for
+sudo, make, and the shell of the recipe. Half of the commands would go on for minutes: what outlives
+them has not merely come to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from testbed import lab, namespaces, results, world
+from testbed.results import PARTIAL
+
+ROOT = Path(__file__).parents[2]
+WAIT = '"$@"; exit $?'
+
+LIFE_S = 5.0
+"""Instants are drawn from so long after the start: the short command takes 4 s on 2 idle cores."""
+GONE_S = lab.GRACE_S + 10.0
+"""By then all must be gone; what lives on runs for `LONG` multicasts, over a minute."""
+SHORT, LONG = 2, 5000
+
+_CHAIN = ("shell", "sudo", "make", "recipe", "command")
+ROLES = (*_CHAIN, "lab", "payload", "zygote", "agent")
+
+EXPERIMENT = """
+[experiment]
+name = "killed"
+[grid]
+nodes = 4
+[run]
+round_s = 0.05
+"""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What was killed when, and what was found afterwards: nothing, if all is well."""
+
+    role: str
+    phase: str
+    at_s: float
+    gone_s: float
+    left: tuple[str, ...]
+
+
+def series(kills: int, seed: int, report: Callable[[Kill], None] = lambda _: None) -> list[Kill]:
+    """Kills as often, each role in its turn, in a lab; `report` is called in that lab."""
+    found: list[Kill] = lab.call(lambda: _series(kills, Random(seed), report))
+    return found
+
+
+def _series(kills: int, rng: Random, report: Callable[[Kill], None]) -> list[Kill]:
+    os.setsid()  # the first process of the session lives, as a terminal's does
+    for folder in ("/tmp", "/dev/shm"):
+        namespaces.mount("none", folder, "tmpfs")
+    work = Path("/tmp/work")
+    work.mkdir()
+    (work / "killed.toml").write_text(EXPERIMENT)
+    (work / "Makefile").write_text("all:\n\t@$(COMMAND); exit $$?\n")
+    (work / "sudo").symlink_to("/bin/sh")
+    done: list[Kill] = []
+    while len(done) < kills:
+        role = ROLES[len(done) % len(ROLES)]
+        # An agent that is killed is replaced, and the run goes on.
+        repeats = SHORT if role == "agent" or len(done) % 2 == 0 else LONG
+        found = one(work, role, rng.random() * LIFE_S, repeats)
+        if found is not None:  # else there was no such process any more at that instant
+            report(found)
+            done.append(found)
+    return done
+
+
+def one(work: Path, role: str, at_s: float, repeats: int) -> Kill | None:
+    """One command, killed; None when it ended, or made no such process, before it could be."""
+    before = _world()
+    began = time.monotonic()
+    command = _start(work, repeats)
+    victim = 0
+    while not victim or time.monotonic() < began + at_s:
+        if command.poll() is not None or time.monotonic() > began + 5 * LIFE_S:
+            break
+        time.sleep(0.001)
+        victim = _find(role, command.pid)
+    phase = _phase(command.pid)
+    killed_s = time.monotonic()
+    if victim:
+        _kill(victim)
+    ended = _ended(command, before, GONE_S if victim else 10 * GONE_S)
+    gone_s = time.monotonic() - killed_s
+    left = [] if ended else [f"process {text}" for text in _strangers(before)]
+    left += _kept(work / "results")
+    for pid in _strangers(before):
+        _kill(int(pid.split()[0]))
+    _ended(command, before, GONE_S)
+    left += [f"{kind} {text}" for kind, text in sorted(_world() - before) if kind != "process"]
+    return Kill(role, phase, killed_s - began, gone_s, tuple(left)) if victim else None
+
+
+def _start(work: Path, repeats: int) -> subprocess.Popen[bytes]:
+    run = f"{sys.executable} -m testbed run killed.toml --repeats {repeats} --seed 1"
+    chain = ["sh", "-c", WAIT, "sh", "./sudo", "-c", WAIT, "sudo", "make", "-s", f"COMMAND={run}"]
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "SUDO"))},
+        "HOME": "/tmp/home",
+        "TMPDIR": "/tmp",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return subprocess.Popen(
+        chain,
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _find(role: str, top: int) -> int:
+    """The process that plays a role now, 0 for none."""
+    chain = [top]
+    while len(chain) < 5 and (children := _children(chain[-1])):
+        chain.append(children[0])
+    names = ["sh", "sudo", "make", "sh", "python"]
+    chain = [pid for pid, name in zip(chain, names, strict=False) if _name(pid).startswith(name)]
+    place = _CHAIN.index(role) if role in _CHAIN else 5
+    if place < 5:
+        return chain[place] if place < len(chain) else 0
+    if len(chain) < 5:
+        return 0
+    inits = [pid for pid in _children(chain[4]) if _name(pid) == world.NAME]
+    payloads = [pid for init in inits for pid in _children(init)]
+    zygotes = [pid for payload in payloads for pid in _children(payload) if _is_zygote(pid)]
+    agents = [pid for zygote in zygotes for pid in _children(zygote)]
+    found = {"lab": inits, "payload": payloads, "zygote": zygotes, "agent": agents}[role]
+    return found[-1] if found else 0
+
+
+def _is_zygote(pid: int) -> bool:
+    try:
+        return b"zygote.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _phase(top: int) -> str:
+    """How far the command has got: `start` (no lab yet), `build`, `run`, or `stop`."""
+    if _find("agent", top):
+        return "run"
+    if not _find("payload", top):
+        return "start"
+    return "stop" if list(Path("/tmp/work/results").glob(f"killed/{PARTIAL}*/*")) else "build"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _ended(command: subprocess.Popen[bytes], before: set[tuple[str, str]], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if command.poll() is not None and not _strangers(before):
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def _strangers(before: set[tuple[str, str]]) -> list[str]:
+    return sorted(text for kind, text in _world() - before if kind == "process")
+
+
+def _world() -> set[tuple[str, str]]:
+    """All that a command could leave in this lab: (kind, what)."""
+    found = {("interface", name) for name in os.listdir("/sys/class/net")}
+    found |= {("mount", line) for line in Path("/proc/self/mountinfo").read_text().splitlines()}
+    found |= {("lock", line) for line in Path("/proc/locks").read_text().splitlines()}
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            found.add(("process", f"{process.name} {_name(int(process.name))}"))
+            for kind in ("net", "user", "pid", "mnt", "ipc", "uts"):
+                try:
+                    found.add(("namespace", os.readlink(process / "ns" / kind)))
+                except OSError:
+                    pass
+    mine = Path("/tmp/work")
+    for top in (Path("/tmp"), Path("/run"), Path("/dev/shm")):
+        for path in top.rglob("*"):
+            if mine / "results" not in path.parents and Path("/tmp/home") not in path.parents:
+                found.add(("file", str(path)))
+    return found - {("file", "/tmp/home"), ("file", str(mine / "results"))}
+
+
+def _kept(folder: Path) -> list[str]:
+    """What is wrong with a results folder: all but whole runs, links to them, and partial ones."""
+    wrong = [f"file {path}" for path in folder.glob("*") if path.name != "killed"]
+    for path in folder.glob("*/*"):
+        if not path.name.startswith(PARTIAL):
+            try:
+                results.load(path.resolve())
+            except Exception as error:
+                wrong.append(f"result {path}: {error}")
+    results.remove_abandoned(folder)
+    return wrong + [f"partial run {path}, locked" for path in folder.glob(f"*/{PARTIAL}*")]
