@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from testbed import lab, namespaces, results, world
+from testbed import lab, results
+from testbed.kernel import namespaces
+from testbed.lab import world
 from testbed.results import PARTIAL
 
 ROOT = Path(__file__).parents[2]
