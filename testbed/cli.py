@@ -35,7 +35,8 @@ results_option = click.option(
     help="Folder that the run directory goes into.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
-size_option = click.option("--quick/--full", default=True, help="Sizes and repeats. [quick]")
+quick_option = click.option("--quick", "variant", flag_value="quick", help="Fewer runs.")
+full_option = click.option("--full", "variant", flag_value="full", help="More sizes and runs.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
 )
@@ -95,7 +96,8 @@ def list_(kind: str, as_json: bool) -> int:
 @set_option
 @click.option("--repeats", type=int, help="Runs a cell; short for --set run.repeats=N.")
 @seed_option
-@size_option
+@quick_option
+@full_option
 @results_option
 @as_json
 def run(
@@ -104,7 +106,7 @@ def run(
     settings: tuple[str, ...],
     repeats: int | None,
     seed: int | None,
-    quick: bool,
+    variant: str | None,
     results: Path,
     as_json: bool,
 ) -> int:
@@ -113,7 +115,7 @@ def run(
 
     loaded = experiments.load(
         experiment,
-        variant="quick" if quick else "full",
+        variant=variant or "default",
         settings=settings,
         protocols=protocols,
         repeats=repeats,
@@ -137,7 +139,8 @@ def run(
 @set_option
 @click.option("--repeats", type=int, help="Runs a cell; short for --set run.repeats=N.")
 @seed_option
-@size_option
+@quick_option
+@full_option
 @click.option("--engine", default="event", show_default=True, help="What moves virtual time.")
 @results_option
 @as_json
@@ -147,7 +150,7 @@ def simulate(
     settings: tuple[str, ...],
     repeats: int | None,
     seed: int | None,
-    quick: bool,
+    variant: str | None,
     engine: str,
     results: Path,
     as_json: bool,
@@ -158,7 +161,7 @@ def simulate(
 
     loaded = experiments.load(
         experiment,
-        variant="quick" if quick else "full",
+        variant=variant or "default",
         settings=settings,
         protocols=protocols,
         repeats=repeats,
@@ -172,8 +175,10 @@ def simulate(
 
 @cli.command()
 @click.argument("claims", nargs=-1, metavar="[CLAIM ...]")
-@size_option
+@quick_option
+@full_option
 @click.option("--registered", is_flag=True, help="Exit 0 when each verdict is the expected one.")
+@click.option("--resume", is_flag=True, help="Goes on with what was interrupted.")
 @click.option(
     "--protocol",
     "protocols",
@@ -187,15 +192,19 @@ def simulate(
 @as_json
 def validate(
     claims: tuple[str, ...],
-    quick: bool,
+    variant: str | None,
     registered: bool,
+    resume: bool,
     protocols: tuple[str, ...],
     settings: tuple[str, ...],
     seed: int | None,
     results: Path,
     as_json: bool,
 ) -> int:
-    """Judges claims, all by default, from emulated runs: a table with intervals, and plots."""
+    """Judges claims, all by default, from emulated runs: a table with intervals, and plots.
+
+    --quick takes less than 5 minutes, the default less than 30; --full as long as it needs.
+    """
     from testbed import listing
 
     names = listing.check_claims(claims)
@@ -206,16 +215,21 @@ def validate(
         from testbed import progress
         from testbed import validate as validation
 
-        with progress.shown() as shown:
-            outcome = validation.validate(
-                names,
-                folder=results,
-                progress=shown,
-                variant="quick" if quick else "full",
-                settings=settings,
-                stand_ins=stand_ins,
-                seed=seed,
-            )
+        try:
+            with progress.shown() as shown:
+                outcome = validation.validate(
+                    names,
+                    folder=results,
+                    progress=shown,
+                    variant=variant or "default",
+                    settings=settings,
+                    stand_ins=stand_ins,
+                    seed=seed,
+                    resume=resume,
+                )
+        except KeyboardInterrupt:
+            what = "experiments that were whole are kept; the same command with --resume goes on"
+            return _say(f"interrupted; {what}", INTERRUPTED)
         _present(outcome, as_json)
         return exit_code(outcome.verdicts, registered=registered)
 

@@ -1,6 +1,6 @@
 """An experiment file as nested tables, and the changes made to them by name.
 
-`[quick]`, `[full]` and `--set` change single values. A key is dotted (`run.repeats`,
+`[quick]`, `[default]`, `[full]` and `--set` change single values. A key is dotted (`run.repeats`,
 `protocol.push.fan_out`), or bare where only one table knows it (`repeats`).
 """
 
@@ -23,7 +23,8 @@ from topologies import catalog
 from topologies.parameters import Parameter
 
 FOLDER = Path(__file__).parent / "experiments"
-TABLES = ("experiment", "grid", "protocol", "topology", "run", "faults", "quick", "full")
+VARIANTS = ("quick", "default", "full")
+TABLES = ("experiment", "grid", "protocol", "topology", "run", "faults", *VARIANTS)
 GRID = tuple(info.name for info in describe(Grid))
 RUN = tuple(info.name for info in describe(Run))
 DEFAULT = "default"
@@ -37,6 +38,8 @@ class Document:
     name: str
     description: str = ""
     claims: list[str] = field(default_factory=list)
+    variants: list[str] = field(default_factory=lambda: list(VARIANTS))
+    """Those of `testbed validate` that run it."""
     grid: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, dict[str, Any]] = field(default_factory=dict)
     topology: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -143,7 +146,7 @@ def names() -> list[str]:
 
 
 def read(name: str, variant: str) -> Document:
-    """Reads a shipped experiment, or the file of that path, with its `quick` or `full` values."""
+    """Reads a shipped experiment, or the file of that path, with the values of a variant."""
     path = _find(name)
     tables = _parse(path)
     source = str(name)
@@ -160,13 +163,13 @@ def read(name: str, variant: str) -> Document:
     document.topology = _owners(tables.get("topology", {}))
     _check_owners(document)
     document.pair_lists()
-    for kind in ("quick", "full"):
-        changed = document if kind == variant else None
+    for kind in VARIANTS:
+        changed = kind == variant or (kind, variant) == ("default", "full")
         for key, value in _flat(tables.get(kind, {})):
             home = document._full(key)  # a slip in the variant not asked for is a slip all the same
             if changed:
-                changed.assign(home, value)
-    document.pair_lists()
+                document.assign(home, value)
+        document.pair_lists()
     return document
 
 
@@ -191,7 +194,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _head(source: str, path: Path, table: Mapping[str, Any]) -> Document:
-    _known(source, "experiment", table, ("name", "description", "claims"))
+    _known(source, "experiment", table, ("name", "description", "claims", "variants"))
     claims = table.get("claims", [])
     for key in ("name", "description"):
         if not isinstance(table.get(key, ""), str):
@@ -201,7 +204,12 @@ def _head(source: str, path: Path, table: Mapping[str, Any]) -> Document:
     name = table.get("name", path.stem)
     if not name or "/" in name or name.startswith("."):
         raise UsageError(f"{source}: [experiment] name = {name!r}: it names a folder; use letters")
-    return Document(source, name, table.get("description", ""), claims)
+    variants = table.get("variants", list(VARIANTS))
+    if not isinstance(variants, list) or not variants or not set(variants) <= set(VARIANTS):
+        raise UsageError(
+            f"{source}: [experiment] variants = {variants!r}: list some of {', '.join(VARIANTS)}"
+        )
+    return Document(source, name, table.get("description", ""), claims, variants)
 
 
 def _known(

@@ -1,11 +1,13 @@
 """Loads an experiment: a TOML file becomes frozen cells with every default filled in.
 
-Tables: `[experiment]` name, description, claims; `[grid]` protocol, topology, nodes, loss_ratio,
-timing; `[protocol.NAME]` options and `[topology.NAME]` parameters, NAME `default` for all that
-know them; `[run]` see `testbed.settings.Run`; `[quick]` and `[full]` change single values. A list
-in the grid, in options or in parameters is an axis, and the cells are the product of the axes.
-A value of `[run]` may instead be a list along `nodes`, or a table by protocol. `[[faults]]` is what
-goes wrong in every run, see `testbed.faults`.
+Tables: `[experiment]` name, description, claims, variants (of `testbed validate` that run it; all,
+if it does not say); `[grid]` protocol, topology, nodes, loss_ratio, timing; `[protocol.NAME]`
+options and `[topology.NAME]` parameters, NAME `default` for all that know them; `[run]` see
+`testbed.settings.Run`. A list in the grid, in options or in parameters is an axis, and the cells
+are the product of the axes. A value of `[run]` may instead be a list along `nodes`, or a table by
+protocol. `[quick]`, `[default]` and `[full]` change single values for that variant; `full` takes
+those of `default` first. `[[faults]]` is what goes wrong in every run, see
+`testbed.faults`.
 
 Everything is checked here, before a network is built; each error is a `UsageError` of one line.
 """
@@ -61,6 +63,8 @@ class Experiment:
     name: str
     description: str
     claims: tuple[str, ...]
+    variants: tuple[str, ...]
+    """Of `testbed validate`, those that run it."""
     variant: str
     cells: tuple[Cell, ...]
 
@@ -72,7 +76,7 @@ class Experiment:
 def load(
     name: str,
     *,
-    variant: str = "quick",
+    variant: str = "default",
     settings: Sequence[str] = (),
     protocols: Sequence[str] = (),
     repeats: int | None = None,
@@ -98,7 +102,9 @@ def load(
         cells = tuple(_cells(tables))
     except (OptionError, GraphError) as error:
         raise UsageError(f"{name}: {error}") from error
-    return Experiment(tables.name, tables.description, claims, variant, cells)
+    return Experiment(
+        tables.name, tables.description, claims, tuple(tables.variants), variant, cells
+    )
 
 
 def names() -> list[str]:

@@ -36,6 +36,8 @@ class Outcome:
     """By the plot's name."""
     brief: bool = False
     """Whether `show` leaves out the table of cells."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of the whole."""
     engine: str = ""
     """What moved virtual time; empty for runs on hosts."""
 
@@ -51,6 +53,7 @@ class Outcome:
             "health": {"ok": self.health["ok"], "reasons": self.health["reasons"]},
             "summary": self.summary,
             "plots": {name: str(path) for name, path in self.plots.items()},
+            "notes": list(self.notes),
         }
 
     def show(self) -> None:
@@ -62,6 +65,8 @@ class Outcome:
             self._show_verdicts(console)
         for reason in self.health["reasons"]:
             console.print(f"[yellow]not healthy:[/] {reason}", soft_wrap=True)
+        for note in self.notes:
+            console.print(note, soft_wrap=True)
         if self.plots:
             folder = next(iter(self.plots.values())).parent
             console.print(f"plots:   {folder}", soft_wrap=True)

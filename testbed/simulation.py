@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from agents import registry
-from testbed import collector, conclusion, health, results
+from testbed import collector, conclusion, health, metrics, results
 from testbed.counters import Count
 from testbed.errors import UsageError, near
 from testbed.experiment import Cell, Experiment
@@ -31,6 +31,7 @@ from testbed.simulator.event import Simulation
 from testbed.simulator.memory import check_memory
 from testbed.simulator.paths import Network
 from testbed.simulator.recorder import Recorder
+from testbed.tables import COLUMNS, RunTables
 
 ENGINES = ("event",)
 
@@ -50,14 +51,22 @@ TYPICAL_ROUNDS = 12
 EVENT_S = 1e-5
 """For the progress bar only."""
 
+THIN_EVENTS = 500_000
+"""Events that are held at once where only the metrics are kept: 100 MB with the tables of them."""
+
 
 class EventSimulation:
     """Collects what the runs of one experiment yield."""
 
-    def __init__(self, experiment: Experiment, seed: int, progress: Progress) -> None:
+    def __init__(
+        self, experiment: Experiment, seed: int, progress: Progress, *, thin: bool = False
+    ) -> None:
+        """`thin` keeps the metrics of each run and lets go of its events."""
         self.experiment = experiment
         self.seed = seed
         self.progress = progress
+        self.thin = thin
+        self.measured: list[pd.DataFrame] = []
         self.replicates: list[Replicate] = []
         self.batches: list[dict[str, Any]] = []
         self.samples: list[dict[str, Any]] = []
@@ -113,6 +122,16 @@ class EventSimulation:
         self._records.append(records)
         self._at.append(hosts)
         self.replicates.append(replicate)
+        if self.thin and sum(map(len, self._records)) > THIN_EVENTS:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Turns the runs so far into their metrics."""
+        if self.replicates:
+            types = conclusion.message_types(self.experiment)
+            whole = RunTables(manifest=types, health={}, **self._tables())
+            self.measured.append(metrics.per_run(whole))
+            self.replicates, self._records, self._at = [], [], []
 
     def _disseminate(self, boot: int, network: Network, cell: Cell) -> None:
         round_s = cell.run.round_s or ROUND_S
@@ -167,19 +186,33 @@ class EventSimulation:
                 self.batches.append({**first, **row, "first_run": mine[0].order.run})
 
     def tables(self) -> dict[str, pd.DataFrame]:
+        if not self.thin:
+            return self._tables()
+        self._measure()
+        empty = {
+            name: pd.DataFrame(columns=list(COLUMNS[name])) for name in ("events", "deliveries")
+        }
+        return {**self._batches(), **empty, "runs": pd.concat(self.measured, ignore_index=True)}
+
+    def _tables(self) -> dict[str, pd.DataFrame]:
         runs = pd.DataFrame([replicate.row() for replicate in self.replicates])
         runs = runs.assign(**dict.fromkeys(health.GATES, 0.0))
         runs["voided"] = runs["reasons"] != ""
         start_ns = runs.set_index("run")["start_ns"]
         events = collector.frame(np.concatenate(self._records), np.concatenate(self._at), start_ns)
-        batches = pd.DataFrame(self.batches, columns=[*collector.BATCH_COLUMNS, "voided"])
         return {
+            **self._batches(),
             "runs": runs,
             "events": events,
             "deliveries": collector.deliveries(events),
+        }
+
+    def _batches(self) -> dict[str, pd.DataFrame]:
+        """The tables that hold nothing of a single run."""
+        return {
             "hosts": pd.concat(self.hosts, ignore_index=True),
             "counters": pd.DataFrame(self.samples, columns=list(collector.SAMPLE_COLUMNS)),
-            "batches": batches,
+            "batches": pd.DataFrame(self.batches, columns=[*collector.BATCH_COLUMNS, "voided"]),
         }
 
 
@@ -197,19 +230,26 @@ def expected_s(cell: Cell) -> float:
     return expected_events(cell) * EVENT_S
 
 
-def check_size(cells: Sequence[Cell]) -> None:
+def check_size(cells: Sequence[Cell], *, thin: bool = False) -> None:
     """Raises `UsageError`, naming the size that fits, for more nodes than the memory holds."""
-    events = sum(map(expected_events, cells)) * EVENT_BYTES
+    events = sum(map(expected_events, cells))
+    if thin:
+        events = max(THIN_EVENTS, *(expected_events(cell) / cell.run.repeats for cell in cells))
     nodes = max(cell.nodes for cell in cells)
-    check_memory(nodes, HOST_BYTES + int(events / nodes))
+    check_memory(nodes, HOST_BYTES + int(events * EVENT_BYTES / nodes))
 
 
-def simulate(experiment: Experiment, *, seed: int, folder: Path, progress: Progress) -> Path:
-    """Simulates a whole experiment into a run directory below `folder`; returns its path."""
-    check_size(experiment.cells)
+def simulate(
+    experiment: Experiment, *, seed: int, folder: Path, progress: Progress, thin: bool = False
+) -> Path:
+    """Simulates a whole experiment into a run directory below `folder`; returns its path.
+
+    A `thin` one has the metrics of each run in its table of runs, and no events.
+    """
+    check_size(experiment.cells, thin=thin)
     results.remove_abandoned(folder)
     with results.new_run(folder, experiment.name, seed) as directory:
-        simulated = EventSimulation(experiment, seed, progress)
+        simulated = EventSimulation(experiment, seed, progress, thin=thin)
         simulated.run()
         tables = simulated.tables()
         state = health.summarize(tables["runs"], [], {})

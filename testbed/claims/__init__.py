@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from testbed.errors import UsageError, near
@@ -47,6 +48,11 @@ def modelled_s(chosen: Sequence[str], engines: Engines) -> float:
     return MODEL_S * engines.factor * sum(hasattr(load(name), "model") for name in chosen)
 
 
+def experiments() -> dict[str, tuple[str, ...]]:
+    """The experiments that each claim is judged from."""
+    return {claim.id: claim.experiments for claim in _all()}
+
+
 def families() -> dict[str, str]:
     """The family that each claim shares its error rate with."""
     return {claim.id: claim.family for claim in _all()}
@@ -58,20 +64,47 @@ def judge(
     stand_in: Mapping[str, str] | None = None,
     engines: Engines | None = None,
     progress: Progress | None = None,
+    *,
+    left_out: Collection[str] = (),
 ) -> list[verdict.Verdict]:
     """The verdicts of the claims named (all of them when none is) on the runs given.
 
     `stand_in` maps a protocol that a claim is about to the one that takes its place, so that a
     protocol of one's own is held to the same claim. Without `engines` no samples are drawn.
+    `left_out` are experiments that were not run since the validation is a short one: what they
+    alone could tell is "not run".
     """
     findings: list[verdict.Finding] = []
     for name in dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()):
         module = load(name)
         if hasattr(module, "judge"):
-            findings += module.judge(tables, stand_in or {})
+            findings += _judged(module, tables, stand_in, left_out)
         if hasattr(module, "model"):
             findings += _modelled(module, stand_in, engines, progress or Progress())
     return verdict.settle(findings, registered(), families())
+
+
+def _judged(
+    module: ModuleType,
+    tables: Sequence[RunTables],
+    stand_in: Mapping[str, str] | None,
+    left_out: Collection[str],
+) -> list[verdict.Finding]:
+    """Findings on runs: those of the claim's own experiments, where any are."""
+    claim: Claim = module.CLAIM
+    missing = [name for name in claim.experiments if name in left_out]
+    because = f"its runs on hosts take longer than this: {', '.join(missing)}"
+    if missing and len(missing) == len(claim.experiments):
+        return [] if hasattr(module, "model") else claim.skipped(because=because)
+    own = [t for t in tables if _experiment(t) in claim.experiments]
+    found: list[verdict.Finding] = module.judge(own or tables, stand_in or {})
+    if missing:
+        found = [f if f.runs else replace(f, blocks=(), skipped=because) for f in found]
+    return found
+
+
+def _experiment(tables: RunTables) -> str:
+    return str(tables.manifest.get("experiment", {}).get("name", ""))
 
 
 def _modelled(

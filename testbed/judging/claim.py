@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from testbed.judging.selection import Arm
@@ -47,7 +47,9 @@ class Claim:
     family: str
     """The claims that share one error rate; see docs/decisions.md."""
     experiments: tuple[str, ...] = ()
-    """The shipped experiments whose runs it is judged from."""
+    """The shipped experiments whose runs it is judged from; each says which variants run it."""
+    simulated: Mapping[str, int] = field(default_factory=dict)
+    """Those of them that are simulated as well, and how many runs for each on hosts."""
 
     @property
     def tests(self) -> int:

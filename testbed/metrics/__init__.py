@@ -29,7 +29,7 @@ def load(name: str) -> ModuleType:
 
 
 def per_run(tables: RunTables) -> pd.DataFrame:
-    """`tables.runs` with one more column for each metric of a run."""
+    """`tables.runs` with one more column for each metric of a run; a thin directory has them."""
     return _joined(tables, tables.runs, "run")
 
 
@@ -47,7 +47,7 @@ def per_batch(tables: RunTables) -> pd.DataFrame:
 
 
 def _joined(tables: RunTables, frame: pd.DataFrame, of: str) -> pd.DataFrame:
-    metrics = {name: load(name) for name in names()}
+    metrics = {name: load(name) for name in names() if name not in frame}
     columns = {n: m.compute(tables) for n, m in metrics.items() if of == m.OF}
     if of == "batch":  # its metrics are by row, since a batch may fill several
         return frame.assign(**{name: values.to_numpy() for name, values in columns.items()})

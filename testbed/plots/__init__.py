@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -29,16 +29,25 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def draw(tables: Sequence[RunTables], folder: Path, chosen: Sequence[str] = ()) -> dict[str, Path]:
+def draw(
+    tables: Sequence[RunTables],
+    folder: Path,
+    chosen: Sequence[str] = (),
+    *,
+    of: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, Path]:
     """Draws plots of the runs into a folder, each as PNG and SVG; returns the PNG of each name.
 
-    Without names, all that the runs hold data for. Raises `UsageError` for a plot that was asked
-    for by name and for which there is none.
+    Without names, all that the runs hold data for. `of` names the experiments of each claim: where
+    many were run, a plot shows those of its own claims. Raises `UsageError` for a plot that was
+    asked for by name and for which there is none.
     """
     modules = {name: load(name) for name in chosen or names()}
     drawn = {}
     for name, module in modules.items():
-        figure = module.draw(tables)
+        own = {name for claim in module.CLAIMS for name in (of or {}).get(claim, ())}
+        shown = [t for t in tables if t.manifest["experiment"]["name"] in own] if own else tables
+        figure = module.draw(shown) if shown else None
         if figure is None and chosen:
             raise UsageError(f"plot {name!r}: these runs hold nothing for it; {module.NEEDS}")
         if figure is not None:

@@ -118,6 +118,18 @@ def test_full_changes_single_values(mine: Path) -> None:
     assert {cell.run.horizon_rounds for cell in cells} == {99}
 
 
+def test_full_takes_the_values_of_default_first(mine: Path) -> None:
+    text = mine.read_text() + "[default]\nrepeats = [3, 2, 1]\nround_s = 0.7\n"
+    mine.write_text(text)
+    repeats, round_s = {}, {}
+    for variant in ("quick", "default", "full"):
+        cells = experiment.load(str(mine), variant=variant).cells
+        repeats[variant] = {cell.run.repeats for cell in cells}
+        round_s[variant] = {cell.run.round_s for cell in cells}
+    assert repeats == {"quick": {30, 20, 10}, "default": {3, 2, 1}, "full": {100}}
+    assert round_s == {"quick": {0.5}, "default": {0.7}, "full": {0.7}}
+
+
 @pytest.mark.parametrize(
     ("setting", "found"),
     [
@@ -221,6 +233,7 @@ def test_a_bad_setting_is_one_line(mine: Path, setting: str, words: list[str]) -
         ('claims = ["C1"]', 'claims = ["C0"]', ["unknown claim C0"]),
         ('claims = ["C1"]', 'claims = "C1"', ["claims", "list"]),
         ("description = ", "descriptoin = ", ["descriptoin", "did you mean description?"]),
+        ("[experiment]", '[experiment]\nvariants = ["slow"]', ["variants", "slow", "default"]),
         ("[full]", "[full]\nrepeets = 3", ["repeets", "did you mean repeats"]),
         ("[experiment]", "quick = 1\n[experiment]", ["quick = 1", "[quick]"]),
     ],
