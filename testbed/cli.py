@@ -359,7 +359,8 @@ def _say(message: str, status: int) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    # nft, tc and brctl live where a plain user's PATH does not look.
-    os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    from testbed.lab.world import complete_environment
+
+    complete_environment()
     given = None if arguments is None else list(arguments)
     return _worded(lambda: cli.main(given, prog_name="testbed", standalone_mode=False))

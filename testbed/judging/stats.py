@@ -182,8 +182,10 @@ def slope(x: Sequence[float], estimates: Sequence[Estimate]) -> Estimate:
     """The least-squares slope of estimates over x, unweighted.
 
     Equal weights make it a fixed contrast: what it estimates does not move with the noise, as it
-    does under weights when the line is not the truth.
+    does under weights when the line is not the truth. nan when x does not vary.
     """
+    if len(set(x)) < 2:
+        return Estimate(math.nan, math.nan)
     centred = np.asarray(x, dtype=float) - np.mean(x)
     return combine(list(centred / (centred**2).sum()), estimates)
 

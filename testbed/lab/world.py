@@ -223,8 +223,7 @@ def _taken(number: int, timeout_s: float) -> bool:
 def _run_payload(main: Callable[[], int], catch_signals: bool, shell: bool) -> NoReturn:
     atexit._clear()  # the command runs its own; those registered from here on run at the end
     os.environ[MARK] = os.readlink("/proc/self/ns/pid")
-    # Mininet's popen(shell=True) takes the shell from here; cron, systemd and CI set none.
-    os.environ.setdefault("SHELL", "/bin/sh")
+    complete_environment()
     endings = _Endings(shell)
     if catch_signals:
         for number in FORWARDED:
@@ -249,6 +248,16 @@ def _run_payload(main: Callable[[], int], catch_signals: bool, shell: bool) -> N
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status if 0 <= status <= 255 else 1)
+
+
+def complete_environment() -> None:
+    """Adds what programs of a lab rely on and not every caller has."""
+    # Mininet's popen(shell=True) takes the shell from here; cron, systemd and CI set none.
+    os.environ.setdefault("SHELL", "/bin/sh")
+    # nft, tc and brctl live where a plain user's PATH does not look.
+    path = os.environ.get("PATH", os.defpath).split(":")
+    missing = [folder for folder in ("/usr/sbin", "/sbin") if folder not in path]
+    os.environ["PATH"] = ":".join([*path, *missing])
 
 
 class _Endings:

@@ -222,3 +222,7 @@ def test_infinite_times_count_as_the_largest() -> None:
 
 def test_runs_for_a_half_width_match_the_docstring() -> None:
     assert stats.runs_for(1.33, 0.25) == 109
+
+
+def test_one_size_has_no_exponent() -> None:
+    assert math.isnan(stats.exponent([64], [stats.Estimate(5.0, 0.1)]).value)
