@@ -24,12 +24,13 @@ def write(
     *,
     seed: int,
     boots: Sequence[Mapping[str, Any]],
+    timelines: Sequence[Mapping[str, Any]] = (),
     **evidence: str,
 ) -> Path:
     """Writes tables, manifest and health, and makes the run directory whole; returns its path.
 
-    `boots` are the facts of each network, `evidence` says what the runs are: emulated, or
-    simulated by which engine.
+    `boots` are the facts of each network, `timelines` the faults as they were played; `evidence`
+    says what the runs are: emulated, or simulated by which engine.
     """
     for name, table in tables.items():
         directory.write_table(name, table)
@@ -42,6 +43,7 @@ def write(
             "seed": seed,
             **message_types(experiment),
             "boots": list(boots),
+            "timelines": list(timelines),
             **metadata.describe(),
         },
     )

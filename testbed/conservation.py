@@ -46,6 +46,8 @@ class HostTerms:
     """By shaping, on the way to the host."""
     lost_up: Loss = Loss()
     """By shaping, on the way from the host to its router."""
+    cut: int = 0
+    """Dropped on the way to it by the rules of a fault: a partition, a fault's loss."""
     dropped_up: int = 0
     """Packets dropped by devices and by the host's own IP layer on the way to the router."""
     dropped_down: int = 0
@@ -66,6 +68,8 @@ class RouterTerms:
 
     forwarded: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Datagrams of the testbed by (input, output), as `testbed.counters` names them."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """Datagrams of `forwarded` that the rules of a fault dropped then, by output."""
     refused: int = 0
     """Packets that its IP layer did not forward: no route, TTL at its end, bad header."""
     others: int = 0
@@ -199,7 +203,10 @@ def _into_subnet(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
     return Balance(
         f"{subnet.router} to {subnet.name}",
         {"forwarded": _sum(terms.routers[subnet.router], went=subnet.name)},
-        {"offered to its hosts": sum(host.offered for host in hosts)},
+        {
+            "cut by faults": terms.routers[subnet.router].cut.get(subnet.name, 0),
+            "offered to its hosts": sum(host.offered for host in hosts),
+        },
     )
 
 
@@ -215,6 +222,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         },
         {
             "forwarded out of it": _sum(router, came=subnet.name),
+            "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
             "lost by shaping": _surely_up(hosts),
         },
@@ -238,7 +246,11 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
     return Balance(
         f"{sender} to {receiver}",
         {"forwarded": _sum(terms.routers[sender], went=output)},
-        {"lost by shaping": lost, "forwarded on": _sum(terms.routers[receiver], came=came)},
+        {
+            "cut by faults": terms.routers[sender].cut.get(output, 0),
+            "lost by shaping": lost,
+            "forwarded on": _sum(terms.routers[receiver], came=came),
+        },
         {
             "lost by shaping, of unknown kind": doubtful,
             "dropped by devices": port.dropped,
@@ -253,6 +265,7 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
         f"{host.name}, arriving",
         {"offered": terms.offered, "looped": terms.looped},
         {
+            "cut by faults": terms.cut,
             "lost by shaping": lost,
             "read": terms.read,
             "no port": terms.no_port,
@@ -281,6 +294,8 @@ def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
         {"sent": sent, "unrecorded sends": max(0, min(kills, sum(h.sent for h in hosts) - sent))},
         {
             "received": sum(agent.received for agent in agents.values()),
+            "cut by faults": sum(host.cut for host in hosts)
+            + sum(sum(router.cut.values()) for router in routers),
             "lost by shaping": sum(lost for lost, _ in losses),
             "no port": sum(host.no_port for host in hosts),
             "socket errors": sum(host.errors for host in hosts),
@@ -350,6 +365,7 @@ def _host_since(later: HostTerms, earlier: HostTerms) -> HostTerms:
 def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:
     return RouterTerms(
         {way: packets - earlier.forwarded.get(way, 0) for way, packets in later.forwarded.items()},
+        {output: packets - earlier.cut.get(output, 0) for output, packets in later.cut.items()},
         later.refused - earlier.refused,
         later.others - earlier.others,
         {

@@ -22,6 +22,9 @@ import pandas as pd
 from testbed import collector, conclusion, health, results
 from testbed.calibration import shortest_round_s
 from testbed.experiment import Cell, Experiment
+from testbed.faults.batches import batches
+from testbed.faults.emulated import Performance
+from testbed.faults.excuses import Window, unexcused
 from testbed.health import Pressure
 from testbed.outcome import Outcome
 from testbed.progress import Progress
@@ -57,6 +60,8 @@ class Emulation:
         self.torn = 0
         self.complaints: list[str] = []
         self.facts: list[dict[str, Any]] = []
+        self.timelines: list[dict[str, Any]] = []
+        self.windows: dict[int, list[Window]] = {}
         self._runs = itertools.count(1)
 
     def run(self) -> None:
@@ -106,6 +111,9 @@ class Emulation:
     def _disseminate(self, session: Session, boot: int, cell: Cell) -> None:
         """Keeps `concurrent` multicasts under way until all repeats are done."""
         round_s = self._round_s(session, boot, cell)
+        if cell.faults:
+            self._disseminate_under_faults(session, boot, cell, round_s)
+            return
         waiting = deque(self._orders(boot, cell, cell.run.repeats, round_s))
         active: dict[int, Replicate] = {}
         at_once = min(concurrency(cell, round_s), cell.run.repeats)
@@ -138,6 +146,20 @@ class Emulation:
                     replicate.stop_ns = now_ns
                     del active[run]
                     self.progress.advance(share)
+
+    def _disseminate_under_faults(
+        self, session: Session, boot: int, cell: Cell, round_s: float
+    ) -> None:
+        """Starts as many multicasts together as there may be at once, and plays their faults."""
+        share = expected_s(cell) / cell.run.repeats
+        for batch in batches(self.seed, self._runs, boot, cell, round_s):
+            performance = Performance(session, batch, cell, round_s)
+            performance.play(
+                lambda started: self._start(session, started),
+                lambda ended: self.progress.advance(share * ended),
+            )
+            self.windows |= dict.fromkeys(batch.runs, performance.player.windows)
+            self.timelines.append({**batch.facts(), "played": performance.player.played})
 
     def _saturate(self, session: Session, boot: int, cell: Cell) -> None:
         """Lets every node spread `concurrent` multicasts at once and counts at the core."""
@@ -188,7 +210,7 @@ class Emulation:
     def tables(self) -> dict[str, pd.DataFrame]:
         runs = pd.DataFrame([replicate.row() for replicate in self.replicates])
         events = pd.concat(self.events, ignore_index=True)
-        runs = health.void_runs(runs, events)
+        runs = health.void_runs(runs, unexcused(events, runs, self.windows))
         voided = set(runs.loc[runs["voided"], "run"])
         batches = pd.DataFrame(self.batches, columns=list(collector.BATCH_COLUMNS))
         spans = zip(batches["first_run"], batches["runs"], strict=True)
@@ -235,6 +257,7 @@ def emulate(
             state,
             seed=seed,
             boots=emulation.facts,
+            timelines=emulation.timelines,
             evidence="emulated",
         )
 

@@ -11,7 +11,7 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from testbed.collector import agent_terms
 from testbed.conservation import Terms
 from testbed.counters import Count
 from testbed.errors import TestbedError
+from testbed.faults.rules import Rules
 from testbed.fleet import Zygote, harness_socket
 from testbed.lab import attach
 from testbed.network import Network
@@ -78,10 +79,16 @@ class Session:
         self._protocols = tuple(protocols)
         self._nice = nice
         self._stack = ExitStack()
-        self._infected: list[int] = []
+        self._infected: list[tuple[int, int]] = []
         self._deaths: list[str] = []
         self._kills: dict[int, int] = {}
-        self._ready: set[int] = set()
+        self._doomed: set[int] = set()
+        self._running: dict[int, dict[str, Any]] = {}
+        self._rules: Rules | None = None
+        self.strained: set[int] = set()
+        """Nodes that a fault has stopped for a while: their sockets may overflow meanwhile."""
+        self.ready: set[int] = set()
+        """Nodes whose agents are there and take orders."""
         self._exited: set[int] = set()
         self._forgiven = 0
 
@@ -128,15 +135,22 @@ class Session:
         lead_s = LEAD_S + self.graph.nodes * (LEAD_A_NODE_S + LEAD_A_RUN_S * len(orders))
         at_ns = time.monotonic_ns() + int(lead_s * 1e9)
         runs = [asdict(order) for order in orders]
+        self._running |= {run["run"]: {**run, "at_ns": at_ns} for run in runs}
         self._broadcast({"do": "start", "at_ns": at_ns, "runs": runs})
         return at_ns
 
     def stop(self, runs: Sequence[int]) -> None:
         """Ends runs on all agents; their late datagrams are counted as those of another run."""
+        for run in runs:
+            self._running.pop(run, None)
         self._broadcast({"do": "stop", "runs": list(runs)})
 
     def newly_infected(self, timeout_s: float) -> list[int]:
         """The runs that reached one more node, once for each; waits for reports at most so long."""
+        return [run for run, _ in self.infections(timeout_s)]
+
+    def infections(self, timeout_s: float) -> list[tuple[int, int]]:
+        """As `newly_infected`, each with the node."""
         self._listen(timeout_s)
         infected, self._infected = self._infected, []
         return infected
@@ -146,6 +160,43 @@ class Session:
         self._listen(0)
         deaths, self._deaths = self._deaths, []
         return deaths
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of faults at the routers, there from their first use on."""
+        if self._rules is None:
+            self._rules = Rules(self.net, self.graph)
+            self._stack.callback(self._rules.close)
+        return self._rules
+
+    def kill(self, nodes: Sequence[int]) -> None:
+        """Ends agents by SIGKILL: no complaint, and nobody takes their place until `revive`."""
+        self._doomed |= set(nodes)
+        before = {node: self._kills.get(node, 0) for node in nodes}
+        self.signal(nodes, signal.SIGKILL)
+        self._await_all(
+            "end", lambda: {node for node in nodes if self._kills.get(node, 0) == before[node]}
+        )
+
+    def revive(self, nodes: Sequence[int]) -> None:
+        """Starts agents again that `kill` has ended; each gets the runs that are under way."""
+        self._doomed -= set(nodes)
+        hosts = self.net.hosts
+        self.zygote.spawn([(node, hosts[node].netns) for node in nodes], self._nice)
+
+    def signal(self, nodes: Sequence[int], number: int) -> None:
+        """Sends a signal to agents."""
+        for node in nodes:
+            self.zygote.kill(node, number)
+
+    def step_clock(self, nodes: Sequence[int], seconds: float) -> None:
+        """Moves the clock that the protocols of some nodes see."""
+        for node in nodes:
+            self._send(json.dumps({"do": "step", "seconds": seconds}).encode(), node)
+
+    def await_ready(self, nodes: Sequence[int]) -> None:
+        """Waits until agents that were started again are there."""
+        self._await_all("start again", lambda: set(nodes) - self.ready)
 
     def wait_until(self, monotonic_s: float) -> None:
         """Waits for a time on the monotonic clock, hearing the agents meanwhile."""
@@ -164,19 +215,18 @@ class Session:
         For trials, which find out what the machine cannot bear.
         """
         self._drain()
-        stood = terms.read(self.net, self.graph, self.counters, self.shaping)
-        self._forgiven = _overflows(stood)
+        self._forgiven = self._overflows(self._terms())
 
     def finish(self) -> Ledger:
         """Drains the network, ends the agents, and balances their books against the kernel's."""
         self._drain()
         self._broadcast({"do": "exit"})
         self._await("exit", self._exited)
-        stood = terms.read(self.net, self.graph, self.counters, self.shaping)
+        stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
         complaints += self.counters.complaints()
-        overflows = _overflows(stood) - self._forgiven
+        overflows = self._overflows(stood) - self._forgiven
         if overflows:
             complaints.append(f"{overflows} datagrams found the socket of their agent full")
         return Ledger(
@@ -198,8 +248,8 @@ class Session:
     def _spawn(self, nodes: Sequence[int]) -> None:
         hosts = self.net.hosts
         self.zygote.spawn([(node, hosts[node].netns) for node in nodes], self._nice)
-        self._ready -= set(nodes)
-        self._await("start", self._ready)
+        self.ready -= set(nodes)
+        self._await("start", self.ready)
 
     def _await(self, what: str, done: set[int]) -> None:
         """Waits until all agents have done it, hearing their reports."""
@@ -242,9 +292,10 @@ class Session:
         for report in self._reports():
             kind = report["is"]
             if kind == "infected":
-                self._infected.append(report["run"])
+                self._infected.append((report["run"], report["node"]))
             elif kind == "ready":
-                self._ready.add(report["node"])
+                self.ready.add(report["node"])
+                self._welcome(report["node"])
             elif kind == "exited":
                 self._exited.add(report["node"])
             elif kind == "error":
@@ -263,13 +314,41 @@ class Session:
             yield json.loads(data)
 
     def _bury(self, node: int, status: int) -> None:
-        """Notes an agent's death; while runs follow, another takes its place."""
+        """Notes an agent's death; where no fault killed it and runs follow, it is replaced."""
+        self._kills[node] = self._kills.get(node, 0) + 1
+        was_ready = node in self.ready
+        self.ready.discard(node)
+        if node in self._doomed:
+            return
         how = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
         self._deaths.append(f"the agent of {self.graph.host(node).name} died ({how})")
-        self._kills[node] = self._kills.get(node, 0) + 1
-        if node in self._ready:
-            self._ready.discard(node)
+        if was_ready:
             self.zygote.spawn([(node, self.net.hosts[node].netns)], self._nice)
+
+    def _welcome(self, node: int) -> None:
+        """Gives an agent that was started again the runs that are under way."""
+        lives = self._kills.get(node, 0)
+        if lives and self._running:
+            runs = [{**run, "again": lives} for run in self._running.values()]
+            self._send(json.dumps({"do": "start", "runs": runs}).encode(), node)
+
+    def _await_all(self, what: str, missing: Callable[[], set[int]]) -> None:
+        """Waits until no node is missing any more."""
+        deadline = time.monotonic() + READY_S
+        while left := missing():
+            self._listen(0.05)
+            if time.monotonic() > deadline:
+                name = self.graph.host(min(left)).name
+                raise SessionError(f"{name}: its agent did not {what} within {READY_S:.0f} s")
+
+    def _terms(self) -> Terms:
+        cut = None if self._rules is None else self._rules.cut()
+        return terms.read(self.net, self.graph, self.counters, self.shaping, cut)
+
+    def _overflows(self, stood: Terms) -> int:
+        """Datagrams that found the socket of their agent full, and no fault had stopped it."""
+        spared = {self.graph.hosts[node].name for node in self.strained}
+        return sum(host.overflows for name, host in stood.hosts.items() if name not in spared)
 
     def _drain(self) -> None:
         """Waits until the datagram counts of all hosts stand still."""
@@ -293,8 +372,3 @@ def _lengthen_queues() -> None:
     """
     with suppress(OSError):
         Path("/proc/sys/net/unix/max_dgram_qlen").write_text("65536")
-
-
-def _overflows(stood: Terms) -> int:
-    """Datagrams that found the socket of their agent full."""
-    return sum(host.overflows for host in stood.hosts.values())

@@ -8,13 +8,14 @@ serves for a host whose agent is dead, too.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from testbed.conservation import HostTerms, Loss, PortTerms, RouterTerms, Terms
-from testbed.counters import Counters, Nodes, Offered
+from testbed.counters import Counters, Nodes, Offered, device_names
 from testbed.errors import TestbedError
+from testbed.faults.rules import Cut
 from testbed.kernel import namespaces
 from testbed.shaping import Shaped, Shaping
 from topologies.elements import Host, Link, host_device, link_device, router_port
@@ -41,8 +42,14 @@ class Namespace(NamedTuple):
     devices: dict[str, Device]
 
 
-def read(net: Nodes, graph: Graph, counters: Counters, shaping: Shaping) -> Terms:
-    """The terms of a whole network as they stand; consistent once traffic has stopped."""
+def read(
+    net: Nodes, graph: Graph, counters: Counters, shaping: Shaping, cut: Cut | None = None
+) -> Terms:
+    """The terms of a whole network as they stand; consistent once traffic has stopped.
+
+    `cut` is what the rules of faults have dropped.
+    """
+    cut = cut or Cut()
     shaped = shaping.counted()
     routers, hosts = {}, {}
     with _at_home_again():
@@ -62,11 +69,14 @@ def read(net: Nodes, graph: Graph, counters: Counters, shaping: Shaping) -> Term
                 offered[host.name],
                 shaped.get((graph.router_of(host).name, router_port(host))),
                 shaped.get((graph.router_of(host).name, f"{router_port(host)} in")),
+                cut.ports.get(host.name, 0),
             )
             for host in graph.hosts
         },
         {
-            router.name: _router_terms(router.name, graph, routers, counters, shaped)
+            router.name: _router_terms(
+                router.name, graph, routers, counters, shaped, cut.forwarded.get(router.name, {})
+            )
             for router in graph.routers
         },
     )
@@ -94,6 +104,7 @@ def host_terms(
     offered: Offered,
     shaped: Shaped | None,
     shaped_up: Shaped | None = None,
+    cut: int = 0,
 ) -> HostTerms:
     """Puts together what concerns one host, from its namespace and its router's."""
     udp, ip = own.snmp["Udp"], own.snmp["Ip"]
@@ -109,6 +120,7 @@ def host_terms(
         offered_other=offered.other,
         lost=_loss(shaped),
         lost_up=_loss(shaped_up),
+        cut=cut,
         dropped_up=near.send_dropped + far.receive_dropped + sum(ip[name] for name in _NOT_SENT),
         dropped_down=far.send_dropped + near.receive_dropped + ip["InDiscards"],
     )
@@ -145,8 +157,10 @@ def _router_terms(
     routers: dict[str, Namespace],
     counters: Counters,
     shaped: dict[tuple[str, str], Shaped],
+    cut: Mapping[str, int],
 ) -> RouterTerms:
     own = routers[name]
+    names = device_names(graph, name)
     forwarded: dict[tuple[str, str], int] = {}
     for count in counters.read(name):
         way = count.input, count.output
@@ -154,6 +168,7 @@ def _router_terms(
     totals = counters.totals(name)
     return RouterTerms(
         forwarded,
+        {names.get(device, device): packets for device, packets in cut.items()},
         sum(own.snmp["Ip"][each] for each in _REFUSED) + own.snmp["IpExt"]["InNoRoutes"],
         totals.icmp + totals.other,
         {

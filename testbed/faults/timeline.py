@@ -62,7 +62,7 @@ class State:
         self.lossy: set[int] = set()
         """The loss faults that are in force."""
         self._sides = timeline.sides
-        self._links = timeline.links
+        self.links = timeline.links
 
     def apply(self, step: Step) -> tuple[int, ...]:
         """Takes a step in; returns the nodes for whom it changes something."""
@@ -72,8 +72,8 @@ class State:
             partitions = [name for name in self.cuts if isinstance(name, int)]
             for name in [step.fault] if step.fault in self.cuts else partitions:
                 del self.cuts[name]
-        elif step.fault in self._links:
-            router = self._links[step.fault]
+        elif step.fault in self.links:
+            router = self.links[step.fault]
             if step.do == "up":
                 self.cuts.pop(router, None)
             elif step.do == "down":

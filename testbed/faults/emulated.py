@@ -1,0 +1,85 @@
+"""The loop of a batch of emulated runs under faults: steps when due, runs until they are over.
+
+A run is over when all its correct nodes have the multicast, nothing is to come that brings nodes
+back, and it has lingered; or at the horizon.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from testbed.experiment import Cell
+from testbed.faults.batches import Batch
+from testbed.faults.hosts import Player
+from testbed.replicates import Replicate
+from testbed.session import Session
+
+PATIENCE_S = 0.02
+"""The longest wait for a word of the agents, so that a death is heard of."""
+
+
+class Performance:
+    """One batch on a session that is up. `start` orders the runs and notes their start."""
+
+    def __init__(self, session: Session, batch: Batch, cell: Cell, round_s: float) -> None:
+        self.player = Player(session, cell.faults, batch.timeline, round_s)
+        self._session = session
+        self._batch = batch
+        self._nodes = cell.nodes
+        self._horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
+        self._linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
+        self._active = {replicate.order.run: replicate for replicate in batch.replicates}
+        self._has: dict[int, set[int]] = {run: set() for run in self._active}
+        self._complete_ns: dict[int, int] = {}
+
+    def play(self, start: Callable[[list[Replicate]], None], over: Callable[[int], None]) -> None:
+        """Runs the batch to its end; `over` is told how many runs have ended."""
+        player, batch = self.player, self._batch
+        player.begin()
+        start(batch.replicates)
+        player.start_ns = batch.replicates[0].start_ns
+        while self._active:
+            self._listen()
+            player.advance()
+            over(self._stop())
+        player.end()
+
+    def _listen(self) -> None:
+        left_s = self.player.playback.next_s - self.player.seconds()
+        for run, node in self._session.infections(max(0.0, min(left_s, PATIENCE_S))):
+            if run in self._active:
+                self._has[run].add(node)
+                self._active[run].infected = len(self._has[run])
+                fraction = len(self._has[run]) / self._nodes
+                self.player.playback.reached(fraction, self.player.seconds())
+        for death in self._session.deaths():
+            for replicate in self._active.values():
+                replicate.reasons.append(death)
+
+    def _stop(self) -> int:
+        """Ends the runs that are over; returns their number."""
+        now_ns = time.monotonic_ns()
+        late = now_ns > self.player.start_ns + self._horizon_ns
+        correct: dict[int, set[int]] = {}
+        ended = []
+        for run, replicate in self._active.items():
+            source = self._batch.source(replicate)
+            if source not in correct:
+                correct[source] = self.player.state.correct(source)
+            mine = correct[source]
+            whole = not self.player.playback.returning and mine <= self._has[run]
+            if whole:
+                self._complete_ns.setdefault(run, now_ns)
+            else:
+                self._complete_ns.pop(run, None)
+            enough = now_ns >= self._complete_ns.get(run, now_ns + 1) + self._linger_ns
+            if enough or late or replicate.reasons:
+                replicate.faulty = frozenset(range(self._nodes)) - mine
+                replicate.stop_ns = now_ns
+                ended.append(run)
+        if ended:
+            self._session.stop(ended)
+            for run in ended:
+                del self._active[run]
+        return len(ended)

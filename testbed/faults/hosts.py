@@ -1,0 +1,161 @@
+"""Plays a timeline on emulated hosts: real signals, real links, rules at real routers.
+
+A killed agent gets SIGKILL and its socket is gone; a paused one is stopped and its socket fills.
+Links go down at both ends over netlink, partitions and a fault's loss are rules at the routers
+(`testbed.faults.rules`). Each step is done when the harness's clock reaches its time, some
+milliseconds late on a busy machine; `played` says when. What a step makes late is excused, see
+`excuses`. Everything is undone when the runs are over.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from testbed.faults import Fault
+from testbed.faults.excuses import Window
+from testbed.faults.timeline import Playback, State, Step, Timeline
+from testbed.session import Session
+from topologies.graph import Graph
+
+
+class Player:
+    """The faults of the runs of one batch. Times are monotonic nanoseconds."""
+
+    def __init__(
+        self, session: Session, faults: Sequence[Fault], timeline: Timeline, round_s: float
+    ) -> None:
+        self.state = State(session.graph.nodes, timeline)
+        self.playback = Playback(timeline)
+        self.played: list[dict[str, Any]] = []
+        """Each step as it was done: when, in ns since the start, and how long that took."""
+        self.windows: list[Window] = []
+        self.changes = 0
+        """How often `state` has changed."""
+        self.start_ns = 0
+        self._session = session
+        self._graph: Graph = session.graph
+        self._catch_up_ns = int(CATCH_UP_SHARE * round_s * 1e9)
+        self._since: dict[int, int] = {}
+        self._starting: set[int] = set()
+        self._stepped: dict[int, float] = {}
+        self._ruled = any(step.do in ("cut", "lossy", "down") for step in timeline.steps)
+        if self._ruled:
+            session.rules.arrange(faults, timeline)
+
+    def begin(self) -> None:
+        """Does what is due before the start: who is dead then gets no orders."""
+        self._do(self.playback.take(0.0))
+
+    def seconds(self) -> float:
+        """The time on the timeline's clock."""
+        return (time.monotonic_ns() - self.start_ns) / 1e9
+
+    def advance(self) -> None:
+        """Does what is due by now."""
+        if ready := self._starting & self._session.ready:
+            self._starting -= ready
+            self._excuse(sorted(ready))
+        self._do(self.playback.take(self.seconds()))
+
+    def end(self) -> None:
+        """Undoes everything and waits until all agents are there again."""
+        self._links(sorted(self.state.down), up=True)
+        for fault in [*self.state.cuts, *self.state.lossy]:
+            if isinstance(fault, str):
+                self._router_link(fault, up=True)
+            else:
+                self._session.rules.switch(fault, False)
+        self._resume(sorted(self.state.paused))
+        for node, seconds in self._stepped.items():
+            self._session.step_clock([node], -seconds)
+        dead = sorted(self.state.dead)
+        if dead:
+            self._session.revive(dead)
+        self._session.await_ready(range(self._graph.nodes))
+
+    def _do(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            began_ns = time.monotonic_ns()
+            partitions = [name for name in self.state.cuts if isinstance(name, int)]
+            nodes = self.state.apply(step)
+            self.changes += 1
+            self._act(step, nodes, partitions)
+            row = {"at_ns": began_ns - self.start_ns, "do": step.do, "nodes": list(nodes)}
+            took_ns = time.monotonic_ns() - began_ns
+            self.played.append(row | {"fault": step.fault, "took_ns": took_ns})
+
+    def _act(self, step: Step, nodes: tuple[int, ...], partitions: Sequence[int]) -> None:
+        session = self._session
+        if step.do in ("cut", "lossy", "clear"):
+            session.rules.switch(step.fault, step.do != "clear")
+        elif step.do == "join":
+            for fault in partitions:
+                if fault not in self.state.cuts:
+                    session.rules.switch(fault, False)
+        elif step.do in ("down", "up") and step.fault in self.state.links:
+            self._router_link(self.state.links[step.fault], up=step.do == "up")
+        elif step.do in ("down", "up"):
+            self._links(nodes, up=step.do == "up")
+        elif step.do == "clock":
+            session.step_clock(nodes, step.seconds)
+            for node in nodes:
+                self._stepped[node] = self._stepped.get(node, 0.0) + step.seconds
+        elif nodes:
+            {
+                "kill": self._kill,
+                "restart": self._restart,
+                "pause": self._pause,
+                "resume": self._resume,
+            }[step.do](nodes)
+
+    def _kill(self, nodes: Sequence[int]) -> None:
+        now_ns = time.monotonic_ns()
+        for node in self._starting & set(nodes):  # held up ever since it was killed before
+            self._starting.discard(node)
+            self.windows.append(Window(node, self._since[node], now_ns))
+        self._since |= dict.fromkeys(nodes, now_ns)
+        self._session.kill(nodes)
+
+    def _restart(self, nodes: Sequence[int]) -> None:
+        self._session.revive(nodes)
+        self._starting |= set(nodes)
+
+    def _pause(self, nodes: Sequence[int]) -> None:
+        now_ns = time.monotonic_ns()
+        self._since |= dict.fromkeys(nodes, now_ns)
+        self._session.strained |= set(nodes)
+        self._session.signal(nodes, signal.SIGSTOP)
+
+    def _resume(self, nodes: Sequence[int]) -> None:
+        self._session.signal(nodes, signal.SIGCONT)
+        self._excuse(nodes)
+
+    def _excuse(self, nodes: Sequence[int]) -> None:
+        until_ns = time.monotonic_ns() + self._catch_up_ns
+        self.windows += [Window(node, self._since[node], until_ns) for node in nodes]
+
+    def _links(self, nodes: Sequence[int], *, up: bool) -> None:
+        """The hosts' own links, both ends."""
+        addresses = [self._graph.hosts[node].address for node in nodes]
+        if not up and addresses:
+            self._session.rules.unplugged(addresses, True)
+        for node in nodes:
+            self._switch(self._session.net.hosts[node].defaultIntf().link, up)
+        if up and addresses:
+            self._session.rules.unplugged(addresses, False)
+
+    def _router_link(self, router: str, *, up: bool) -> None:
+        """The link that joins a router to the one above it, both ends."""
+        self._switch(self._session.net.get(router).intf("up").link, up)
+
+    def _switch(self, link: Any, up: bool) -> None:
+        for intf in (link.intf1, link.intf2):
+            intf.ifconfig("up" if up else "down")
+
+
+CATCH_UP_SHARE = 0.1
+"""Of a round: what falls due so long after a node goes on is excused too, while it works off its
+queue. That is the lateness at which the fidelity gate closes."""

@@ -1,0 +1,173 @@
+"""Each kind of fault on real hosts: it does what it says, and every datagram is accounted for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from testbed import experiment, results
+from testbed.emulation import emulate
+from testbed.metrics import per_run
+from testbed.progress import Progress
+from testbed.tables import RunTables
+
+pytestmark = [pytest.mark.network, pytest.mark.in_lab]
+
+FILE = """
+[grid]
+nodes = 8
+[protocol.push]
+fan_out = 2
+retention = "forever"
+[run]
+repeats = 6
+concurrent = 6
+round_s = 0.4
+horizon_rounds = 15
+linger_rounds = {linger}
+{faults}
+"""
+
+
+def run(folder: Path, faults: str, *settings: str, linger: int = 0) -> RunTables:
+    path = folder / "mine.toml"
+    path.write_text(FILE.format(faults=faults, linger=linger))
+    loaded = experiment.load(str(path), settings=settings)
+    return results.load(emulate(loaded, seed=3, folder=folder, progress=Progress()))
+
+
+def fault(**fields: object) -> str:
+    lines = (
+        f"{key} = {str(value).lower() if isinstance(value, bool) else value!r}"
+        for key, value in fields.items()
+    )
+    return "[[faults]]\n" + "\n".join(lines) + "\n"
+
+
+def steps(tables: RunTables) -> list[dict[str, object]]:
+    """What was done, in the order of time."""
+    return [step for timeline in tables.manifest["timelines"] for step in timeline["played"]]
+
+
+def busy(tables: RunTables, host: int, from_s: float, until_s: float) -> pd.DataFrame:
+    """What a host recorded between two times of its runs, but for the driver's own."""
+    events = tables.events[(tables.events["host"] == host) & (tables.events["run"] > 0)]
+    events = events[events["event"].isin(["tick", "send", "receive", "duplicate", "deliver"])]
+    return events[events["time_ns"].between(from_s * 1e9, until_s * 1e9)]
+
+
+def test_the_dead_do_nothing_and_the_others_get_the_multicast(tmp_path: Path) -> None:
+    tables = run(tmp_path, fault(kind="kill", at_round=0, nodes=0.5), "run.repeats=12")
+    assert tables.health["unexplained"] == []
+    assert len(tables.manifest["timelines"]) == 2
+    for timeline in tables.manifest["timelines"]:
+        (kill,) = timeline["played"]
+        assert len(kill["nodes"]) == 4
+        mine = tables.events[tables.events["run"].isin(timeline["runs"])]
+        assert not mine["host"].isin(kill["nodes"]).any()
+        dead = tables.runs[tables.runs["run"].isin(timeline["runs"])]["faulty"]
+        assert all(list(each) == kill["nodes"] for each in dead)
+    assert (tables.runs["survivors"] == 4).all()
+    assert per_run(tables)["rounds_to_all"].max() < 15
+    # The second batch has its own victims: those of the first are alive again.
+    first, second = (set(t["played"][0]["nodes"]) for t in tables.manifest["timelines"])
+    assert first != second
+
+
+def test_a_node_that_starts_again_gets_the_multicast_again(tmp_path: Path) -> None:
+    tables = run(
+        tmp_path,
+        fault(kind="kill", at_round=4, nodes=[1], for_rounds=3),
+        linger=8,
+    )
+    assert tables.health["unexplained"] == []
+    kill, restart = steps(tables)
+    assert (kill["do"], restart["do"]) == ("kill", "restart")
+    assert busy(tables, 1, 1.62, 2.78).empty
+    assert not busy(tables, 1, 0.0, 1.6).empty
+    again = tables.deliveries[tables.deliveries["host"] == 1].groupby("run").size()
+    assert (again == 2).all(), "once in each life"
+    assert (tables.runs["survivors"] == 8).all()
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+def test_a_stopped_agent_is_silent_and_its_lateness_is_excused(tmp_path: Path) -> None:
+    tables = run(tmp_path, fault(kind="pause", at_round=3, nodes=[1], for_rounds=3), linger=8)
+    assert tables.health["unexplained"] == []
+    assert busy(tables, 1, 1.22, 2.38).empty
+    ticks = tables.events[(tables.events["host"] == 1) & (tables.events["event"] == "tick")]
+    assert ticks["value"].max() > 0.6e9, "it serves what it has missed"
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+def test_a_slow_node_is_stopped_most_of_the_time(tmp_path: Path) -> None:
+    slow = fault(kind="slow", at_s=0, nodes=[1], share=0.25, period_s=0.2)
+    tables = run(tmp_path, slow, linger=5)
+    assert tables.health["unexplained"] == []
+    mine = busy(tables, 1, 0.2, 1.0)
+    awake = ((mine["time_ns"] / 1e9) % 0.2) < 0.075
+    assert len(mine) > 20
+    assert awake.mean() > 0.9
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+def test_a_link_that_is_down_carries_nothing_either_way(tmp_path: Path) -> None:
+    down = fault(kind="link_down", at_round=0, nodes=[1], for_rounds=5)
+    tables = run(tmp_path, down, linger=3)
+    assert tables.health["unexplained"] == []
+    assert tables.deliveries["host"].eq(1).sum() == 6
+    mine = tables.deliveries[tables.deliveries["host"] == 1]
+    assert mine["time_ns"].min() > 2.0e9
+
+
+def test_a_router_s_link_parts_two_subnets(tmp_path: Path) -> None:
+    tables = run(tmp_path, fault(kind="link_down", at_round=0, router="r2"))
+    assert tables.health["unexplained"] == []
+    assert (tables.runs["survivors"] == 4).all()
+    for _, mine in tables.deliveries.groupby("run"):
+        assert len({host // 4 for host in mine["host"]}) == 1
+
+
+def test_a_partition_holds_until_it_is_healed(tmp_path: Path) -> None:
+    parted = fault(kind="partition", at_round=0, for_rounds=6, sets=[[0, 1, 4]], source="any")
+    tables = run(tmp_path, parted, linger=2)
+    assert tables.health["unexplained"] == []
+    side = tables.deliveries["host"].isin([0, 1, 4])
+    source = tables.deliveries[tables.deliveries["hop"] == 0].set_index("run")["host"]
+    same = side == tables.deliveries["run"].map(source).isin([0, 1, 4])
+    assert tables.deliveries.loc[~same, "time_ns"].min() > 2.4e9
+    assert tables.deliveries.loc[same, "time_ns"].max() < 4.8e9
+    assert (tables.runs["survivors"] == 8).all()
+
+
+@pytest.mark.parametrize("where", [{"router": "r0"}, {"nodes": "s2"}], ids=["router", "subnet"])
+def test_the_loss_of_a_fault_is_what_was_asked_for(tmp_path: Path, where: dict[str, str]) -> None:
+    lossy = fault(kind="loss", at_round=0, loss_ratio=0.5, **where)
+    tables = run(tmp_path, lossy, "run.repeats=24", "run.concurrent=12", linger=10)
+    assert tables.health["unexplained"] == []
+    crossing = tables.events["host"].floordiv(4) != tables.events["peer"].floordiv(4)
+    if "nodes" in where:
+        sent = tables.events[(tables.events["event"] == "send") & (tables.events["peer"] >= 4)]
+        came = tables.events[
+            tables.events["event"].isin(["receive", "duplicate"]) & (tables.events["host"] >= 4)
+        ]
+    else:
+        sent = tables.events[crossing & (tables.events["event"] == "send")]
+        came = tables.events[crossing & tables.events["event"].isin(["receive", "duplicate"])]
+    share = 1 - len(came) / len(sent)
+    # Binomial, at least 1,000 datagrams: five standard deviations are 0.08.
+    assert len(sent) > 1000
+    assert share == pytest.approx(0.5, abs=0.08)
+
+
+def test_churn_is_survived(tmp_path: Path) -> None:
+    churn = fault(
+        kind="churn", nodes="all", leave_ratio=0.1, away_rounds=1.5, for_rounds=8, source="any"
+    )
+    tables = run(tmp_path, churn)
+    assert tables.health["unexplained"] == []
+    done = {step["do"] for step in steps(tables)}
+    assert done == {"kill", "restart"}
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
