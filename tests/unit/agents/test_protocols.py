@@ -17,7 +17,8 @@ from agents.seeds import derive
 from agents.wire import Dialect, Packet, decode, encode
 
 NODES = 12
-GROUPS = [(range(4), range(NODES)), (range(4, NODES), range(NODES))]
+SUBNETS = (range(4), range(4, NODES))
+GROUPS = [(subnet, range(NODES)) for subnet in SUBNETS]
 PLUGINS = [registry.load(name) for name in registry.names()]
 ROUNDS = 12
 
@@ -32,10 +33,21 @@ def group(plugin: Plugin, seed: int, nodes: int = NODES, **options: Any) -> list
     chosen = make(plugin.protocol.Options, options)
     plugin.protocol.check(chosen, nodes)
     nested = GROUPS if nodes == NODES else [(range(nodes),)] * 2
+    subnets = SUBNETS if nodes == NODES else (range(nodes),)
     return [
-        plugin.protocol(View(me, nested[me >= 4]), chosen, derive(seed, me, "targets"))
+        plugin.protocol(View(me, nested[me >= 4], subnets), chosen, derive(seed, me, "targets"))
         for me in range(nodes)
     ]
+
+
+def receivers(me: int, to: int | str) -> list[int]:
+    """Who hears what is sent there; in these tests the subnets are the first groups."""
+    if isinstance(to, int):
+        return [to]
+    kind, _, number = to.partition(":")
+    assert kind in ("all", "subnet")
+    members = range(NODES) if kind == "all" else SUBNETS[int(number)]
+    return [node for node in members if node != me]
 
 
 def play(nodes: list[Protocol]) -> Iterator[tuple[int, Action]]:
@@ -45,8 +57,7 @@ def play(nodes: list[Protocol]) -> Iterator[tuple[int, Action]]:
     def act(me: int, actions: Actions) -> Iterator[tuple[int, Action]]:
         for action in actions:
             if isinstance(action, Send):
-                assert isinstance(action.to, int)
-                inbox.append((action.to, me, action.message))
+                inbox.extend((to, me, action.message) for to in receivers(me, action.to))
             yield me, action
 
     for me, node in enumerate(nodes):
@@ -77,7 +88,8 @@ def test_another_seed_gives_other_actions(plugin: Plugin) -> None:
 def test_no_node_sends_to_itself_or_to_nobody(plugin: Plugin) -> None:
     for me, send in sends(list(play(group(plugin, seed=5)))):
         assert send.to != me
-        assert isinstance(send.to, int) and 0 <= send.to < NODES
+        assert isinstance(send.to, int) or plugin.protocol.GROUPS
+        assert all(0 <= to < NODES for to in receivers(me, send.to))
 
 
 def test_a_multicast_is_delivered_at_most_once_at_a_node(plugin: Plugin) -> None:

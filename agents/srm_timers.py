@@ -1,0 +1,165 @@
+"""SRM's random timers: a window of delays in units of the distance, fixed or adapting itself.
+
+A timer is drawn uniform on base^i [start d, (start + width) d]; d is a one-way delay, i the number
+of backoffs. The paper calls start and width C1 and C2 for requests, D1 and D2 for repairs.
+
+Fixed: base 2, the same window for ever. Adaptive: base 3, and before each new loss the window moves
+by what the losses before it have cost, with the constants of ns-2.35 (`srm-adaptive.tcl`), which
+differ a little from the paper's [Floyd et al., IEEE/ACM ToN 5(6), 1997]. What is counted since the
+loss before makes one sample; where losses overlap, their counts do, too.
+
+Worked number: average duplicates of 1 or more move [2, 4] d to [2.1, 4.6] d (start + 0.1, width
++ 0.5), then cut at the bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log10
+from random import Random
+
+from agents.options import OptionError, option
+
+WEIGHT = 0.25  # of a new sample in the moving averages
+MOST_BACKOFFS = 5  # that the window grows by, as in ns-2
+FURTHER = 1.5
+"""A duplicate from a member that is further away than 1.5 times one's own distance shows that one
+is close, and may ask earlier."""
+
+
+class Window:
+    """The fixed window. The hooks that tell it what happens do nothing."""
+
+    BASE = 2.0
+
+    def __init__(self, start: float, width: float) -> None:
+        self.start = start
+        self.width = width
+
+    def draw(self, rng: Random, distance: float, backoffs: int = 0, spread: bool = True) -> float:
+        """The seconds to wait; without `spread` all of a window's timers are at its start."""
+        into = self.width * rng.random() if spread else 0.0
+        return self.BASE ** min(backoffs, MOST_BACKOFFS) * (self.start + into) * distance
+
+    def begin(self) -> None:
+        """There is a new loss to handle."""
+
+    def waited(self, delay: float) -> None:
+        """The first message about it was sent or heard, `delay` distances after `begin`."""
+
+    def sent(self) -> None:
+        """This member was the one to send it."""
+
+    def duplicate(self, sent: bool, mine: float, theirs: float) -> None:
+        """Another one was heard, from a member `theirs` seconds away where this one is `mine`."""
+
+
+class AdaptiveWindow(Window):
+    """The window that adapts itself, within [0.5, high_start] and [1, high_width]."""
+
+    BASE = 3.0
+    LOW_START, LOW_WIDTH = 0.5, 1.0
+
+    def __init__(self, start: float, width: float, high_start: float, high_width: float) -> None:
+        super().__init__(start, width)
+        self._high_start = max(high_start, self.LOW_START)
+        self._high_width = max(high_width, self.LOW_WIDTH)
+        self.duplicates = 0.0
+        """Moving average a loss."""
+        self.delay = 0.0
+        """Moving average in round trips, 2 d."""
+        self._count: int | None = None
+        self._wait: float | None = None
+        self._closest = False
+        self._clip()
+
+    def begin(self) -> None:
+        if self._count is None:
+            self._count = 0
+            return
+        self.duplicates += WEIGHT * (self._count - self.duplicates)
+        if self._wait is not None:
+            self.delay += WEIGHT * (self._wait - self.delay)
+        self._adapt()
+        self._count, self._wait, self._closest = 0, None, False
+
+    def waited(self, delay: float) -> None:
+        self._wait = delay / 2
+
+    def sent(self) -> None:
+        self.start -= 0.1  # the paper has 0.05
+        self._clip()
+
+    def duplicate(self, sent: bool, mine: float, theirs: float) -> None:
+        self._count = (self._count or 0) + 1
+        if sent and theirs > FURTHER * mine:
+            self._closest = True
+
+    def _adapt(self) -> None:
+        if self._closest:
+            self.width -= 0.1
+        elif self.duplicates >= 1.0:
+            self.start += 0.1
+            self.width += 0.5
+        elif self.duplicates < 0.9:
+            if self.delay > 1.0:
+                self.width -= 0.1
+            if self.duplicates < 0.25:
+                self.start -= 0.05
+        else:
+            self.start += 0.05
+        self._clip()
+
+    def _clip(self) -> None:
+        self.start = min(max(self.start, self.LOW_START), self._high_start)
+        self.width = min(max(self.width, self.LOW_WIDTH), self._high_width)
+
+
+@dataclass(frozen=True)
+class SrmOptions:
+    """The windows of the timers, what can be switched off, and the session messages."""
+
+    timers: str = option(
+        "fixed", choices=("fixed", "adaptive"), help="whether windows move with what losses cost"
+    )
+    c1: float = option(2.0, unit="distances", low=0, high=1000, help="start of the request window")
+    c2: float = option(2.0, unit="distances", low=0, high=1e6, help="width of the request window")
+    log_repair: bool = option(True, help="D1 = D2 = log10 of the group's size; false: d1 and d2")
+    d1: float = option(1.0, unit="distances", low=0, high=1000, help="start of the repair window")
+    d2: float = option(1.0, unit="distances", low=0, high=1e6, help="width of the repair window")
+    backoff: bool = option(True, help="whether the window grows with each request sent or heard")
+    suppression: bool = option(True, help="whether what others send silences one's own")
+    randomness: bool = option(True, help="false: every timer is at the start of its window")
+    hold_down: float = option(
+        3.0, unit="distances", low=0, high=1000, help="deaf to requests after a repair"
+    )
+    give_up_s: float = option(
+        300.0, unit="s", low=0, high=1e6, help="until a missing multicast is lost; 0: never"
+    )
+    session_s: float = option(
+        1.0, unit="s", low=0.01, high=3600, help="mean period of session messages, +- 10%"
+    )
+    session_kbit: float = option(
+        0.0, unit="kbit/s", low=0, help="all session traffic stays below, by longer periods; 0: any"
+    )
+    first_distance_s: float = option(
+        1.0, unit="s", low=0.001, high=60, help="of members whose distance is not known yet"
+    )
+
+    def check(self) -> None:
+        """Raises `OptionError` for timers that would wait no time at all."""
+        spread = self.c2 if self.randomness else 0.0
+        if self.timers == "fixed" and self.c1 + spread <= 0:
+            raise OptionError(
+                f"c1={self.c1:g}: requests would wait no time at all; choose c1 over 0, or c2 "
+                "over 0 with randomness=true (defaults c1=2, c2=2)"
+            )
+
+    def windows(self, nodes: int) -> tuple[Window, Window]:
+        """Those of requests and of repairs, in a group of that many."""
+        most = log10(nodes)
+        d1, d2 = (most, most) if self.log_repair else (self.d1, self.d2)
+        if self.timers == "adaptive":
+            requests = AdaptiveWindow(self.c1, self.c2, 2.0, nodes)
+            return requests, AdaptiveWindow(d1, d2, most, nodes)
+        return Window(self.c1, self.c2), Window(d1, d2)
