@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from topologies import hierarchy, star, two_subnets
+from topologies import chain, hierarchy, star, two_subnets
 from topologies.graph import (
     Graph,
     GraphError,
@@ -82,6 +82,13 @@ def test_the_groups_of_a_hierarchy_have_a_level_a_router_level() -> None:
 def test_a_chain_of_routers_adds_no_groups() -> None:
     graph = hierarchy.build(hosts=4, depth=5, fan_out=1)
     assert graph.groups(1) == (range(4),)
+
+
+def test_a_chain_is_numbered_along_its_line_and_each_link() -> None:
+    graph = chain.build(hosts=5, subnets=5)
+    assert graph.path(1, 4) == ("r1", "r2", "r3", "r4")
+    assert graph.path(3, 0) == ("r3", "r2", "r1", "r0")
+    assert graph.groups(3) == (range(3, 4), range(3, 5), range(2, 5), range(1, 5), range(5))
 
 
 def test_a_hierarchy_has_hosts_in_its_leaves_only_from_left_to_right() -> None:
