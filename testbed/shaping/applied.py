@@ -5,52 +5,56 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from dataclasses import replace
 
 from testbed.errors import ShapingError
-from testbed.shaping.interface import Backend, Port, Shaped, asked, by_router, ports
+from testbed.shaping.interface import Backend, Nodes, Port, Shaped, asked, by_router, ports
 from testbed.shaping.pick import choose
 from topologies.elements import Impairment
 from topologies.graph import Graph
 
 
-class Node(Protocol):
-    """What shaping needs of a node: the descriptor of its network namespace."""
-
-    @property
-    def netns(self) -> int: ...
-
-
-class Nodes(Protocol):
-    """What shaping needs of a network: its nodes by name."""
-
-    def get(self, name: str) -> Node: ...
-
-
 class Shaping:
     """The impairments of one network. `backend` is "none" where the graph asks for nothing."""
 
-    def __init__(self, net: Nodes, backend: Backend | None, wanted: Sequence[Port]) -> None:
+    def __init__(
+        self, net: Nodes, backend: Backend | None, wanted: Sequence[Port], seed: int = 0
+    ) -> None:
+        """`seed` is for a backend that draws by itself; others leave that to the kernel."""
         self.backend = "none" if backend is None else backend.name
-        self._backend = backend
-        self._wanted = tuple(wanted)
-        placed = [port if backend is None else backend.place(port) for port in wanted]
-        self._places = dict(zip(wanted, placed, strict=True))
-        self._ports = by_router(placed)
-        self._netns = {node: net.get(node).netns for node in self._ports}
+        self._backend = None if backend is None else backend.fresh()
+        self._wanted = {(port.router, port.way): port for port in wanted}
+        self._placed = {
+            key: port if backend is None else backend.place(port)
+            for key, port in self._wanted.items()
+        }
+        self._net, self._seed = net, seed
+        self._netns = {port.router: net.get(port.router).netns for port in self._placed.values()}
 
     def apply(self) -> None:
         """Puts every impairment in place and checks it. Raises ShapingError naming the device."""
         if self._backend is not None:
-            for router, its_ports in self._ports.items():
-                self._backend.apply(self._netns[router], its_ports)
+            for node, its_ports in by_router([*self._placed.values()]).items():
+                self._backend.apply(self._net, node, its_ports, self._seed)
         self.check()
+
+    def change(self, router: str, way: str, impairment: Impairment) -> None:
+        """Impairs one port in another way from now on. Raises ShapingError."""
+        key = (router, way)
+        if self._backend is None or key not in self._wanted:
+            raise ShapingError(
+                f"{router} {way}: is not shaped; what changes must be impaired from the start, by "
+                "as little as a delay_ms of 0.001"
+            )
+        self._wanted[key] = replace(self._wanted[key], impairment=impairment)
+        placed = self._placed[key] = replace(self._placed[key], impairment=impairment)
+        self._backend.change(self._netns[placed.router], placed)
 
     def check(self) -> None:
         """Compares what the kernel holds with what was asked for. Raises ShapingError."""
         if self._backend is not None:
-            for router, its_ports in self._ports.items():
-                held = self._backend.read_back(self._netns[router])
+            for node, its_ports in by_router([*self._placed.values()]).items():
+                held = self._backend.read_back(self._netns[node])
                 compare(self._backend, its_ports, held)
 
     def counted(self) -> dict[tuple[str, str], Shaped]:
@@ -58,10 +62,28 @@ class Shaping:
         if self._backend is None:
             return {}
         counted = {node: self._backend.counted(netns) for node, netns in self._netns.items()}
-        return {
-            (port.router, port.way): counted[placed.router][placed.way]
-            for port, placed in self._places.items()
-        }
+        return {key: counted[placed.router][placed.way] for key, placed in self._placed.items()}
+
+    def held(self) -> int:
+        """Packets that wait for their time."""
+        if self._backend is None:
+            return 0
+        return sum(self._backend.held(netns) for netns in self._netns.values())
+
+    def complaints(self) -> list[str]:
+        """Why the impairments of this network cannot be trusted: an overload, or a death."""
+        if self._backend is None:
+            return []
+        dead = self._backend.dead()
+        return [dead] if dead else self._backend.complaints()
+
+    def dead(self) -> str | None:
+        """How shaping ended before the network did; None while it works."""
+        return None if self._backend is None else self._backend.dead()
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
 
     def dropped(self) -> dict[tuple[str, str], int]:
         return {port: shaped.dropped for port, shaped in self.counted().items()}
@@ -71,21 +93,25 @@ class Shaping:
 
     def by_ratio(self) -> dict[float, tuple[int, int]]:
         """Packets (dropped, offered) of all ports that share a loss ratio: the achieved loss."""
-        ratios = {(port.router, port.way): port.impairment.loss_ratio for port in self._wanted}
         sums: dict[float, tuple[int, int]] = {}
-        for port, shaped in self.counted().items():
-            dropped, offered = sums.get(ratios[port], (0, 0))
-            sums[ratios[port]] = (dropped + shaped.dropped, offered + shaped.offered)
+        for key, shaped in self.counted().items():
+            ratio = self._wanted[key].impairment.loss_ratio
+            dropped, offered = sums.get(ratio, (0, 0))
+            sums[ratio] = (dropped + shaped.dropped, offered + shaped.offered)
         return sums
 
 
-def apply(net: Nodes, graph: Graph, only: str | None = None) -> Shaping:
+def apply(net: Nodes, graph: Graph, only: str | None = None, seed: int = 0) -> Shaping:
     """Shapes a network that is up as its graph says, and reads it back from the kernel.
 
     `only` names a backend; by default the kernel is probed. Raises ShapingError.
     """
-    shaping = Shaping(net, choose(graph, only), list(ports(graph)))
-    shaping.apply()
+    shaping = Shaping(net, choose(graph, only), list(ports(graph)), seed)
+    try:
+        shaping.apply()
+    except BaseException:
+        shaping.close()
+        raise
     return shaping
 
 

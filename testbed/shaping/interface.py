@@ -12,8 +12,9 @@ import abc
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+from testbed.errors import ShapingError
 from topologies.elements import Impairment, link_device, router_port
 from topologies.graph import Graph
 
@@ -30,7 +31,9 @@ class Port:
     """Whether the device is a port of a subnet's bridge (towards a host) or a routed link."""
     impairment: Impairment
     inward: bool = False
-    """Whether packets come in by the device, from a host, or leave by it."""
+    """Whether packets come in by the device, or leave by it."""
+    far: str = ""
+    """The device at the far end, for a backend that sends copies in from there."""
 
     @property
     def way(self) -> str:
@@ -50,10 +53,19 @@ class Shaped:
     dropped: int
     dropped_udp: int | None
     """How many of `dropped` were UDP; None when the backend cannot tell."""
+    full: int = 0
+    """Dropped by a queue limit that was asked for, beside `dropped`."""
+    full_udp: int = 0
+    copies: int = 0
+    """Of `passed`, those that shaping added."""
+    copies_udp: int = 0
+    held: int = 0
+    doubtful: int = 0
+    """Packets that it may have copied or damaged without a count of its own."""
 
     @property
     def offered(self) -> int:
-        return self.passed + self.dropped
+        return self.passed + self.dropped + self.full + self.held - self.copies
 
 
 class Backend(abc.ABC):
@@ -80,9 +92,16 @@ class Backend(abc.ABC):
         """Where this backend shapes a port: the port itself, or another that is met as well."""
         return port
 
+    def fresh(self) -> Backend:
+        """The backend for one network: itself, unless it has something to keep of each."""
+        return self
+
     @abc.abstractmethod
-    def apply(self, netns: int, ports: Sequence[Port]) -> None:
-        """Replaces all that this backend shapes in a node's namespace. Raises ShapingError."""
+    def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
+        """Replaces all that this backend shapes in a node's namespace. Raises ShapingError.
+
+        `ports` are places of that node; `seed` is for a backend that draws by itself.
+        """
 
     @abc.abstractmethod
     def read_back(self, netns: int) -> dict[str, Impairment]:
@@ -91,6 +110,38 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def counted(self, netns: int) -> dict[str, Shaped]:
         """Packets passed and dropped by `Port.way`; exact once traffic has stopped."""
+
+    def change(self, netns: int, port: Port) -> None:
+        """Impairs a port in another way; what is under way keeps its time. Raises ShapingError."""
+        raise ShapingError(f"{port.words}: {self.name} cannot change while traffic runs")
+
+    def held(self, netns: int) -> int:
+        """Packets that wait for their time in a node's namespace."""
+        return sum(shaped.held for shaped in self.counted(netns).values())
+
+    def complaints(self) -> list[str]:
+        """Why what it did cannot be trusted."""
+        return []
+
+    def dead(self) -> str | None:
+        """How the backend came to its end before the network's; None while it lives."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Lets go of what it keeps; the kernel's part goes with the namespaces."""
+
+
+class Node(Protocol):
+    """What shaping needs of a node: the descriptor of its network namespace."""
+
+    @property
+    def netns(self) -> int: ...
+
+
+class Nodes(Protocol):
+    """What shaping needs of a network: its nodes by name."""
+
+    def get(self, name: str) -> Node: ...
 
 
 def asked(impairment: Impairment) -> dict[str, float | str]:

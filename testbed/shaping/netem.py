@@ -26,7 +26,7 @@ from testbed.kernel.netlink import (
     attributes,
     text,
 )
-from testbed.shaping.interface import Backend, Port, Shaped
+from testbed.shaping.interface import Backend, Nodes, Port, Shaped
 from topologies.elements import Impairment
 
 KIND = "netem"
@@ -89,9 +89,9 @@ class Netem(Backend):
             return port
         return Port(port.to, f"{port.to}-eth0", port.router, False, port.impairment)
 
-    def apply(self, netns: int, ports: Sequence[Port]) -> None:
+    def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
         try:
-            with _channel(netns, ports[0].router) as channel:
+            with _channel(nodes.get(node).netns, node) as channel:
                 indices = {link.name: link.index for link in rtnetlink.links(channel)}
                 missing = [port.device for port in ports if port.device not in indices]
                 if missing:

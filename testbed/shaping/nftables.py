@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from testbed.errors import ShapingError
 from testbed.kernel.nft import Nft, NftError
-from testbed.shaping.interface import Backend, Port, Shaped
+from testbed.shaping.interface import Backend, Nodes, Port, Shaped
 from topologies.elements import Impairment
 
 TABLE = "testbed_loss"
@@ -58,7 +58,7 @@ class Nftables(Backend):
         link = Port("probe", "probe0", "probe", False, Impairment(loss_ratio=0.5))
         host = Port("probe", "probe1", "probe", True, Impairment(loss_ratio=0.5))
         try:
-            self.apply(netns, [link, host, replace(host, inward=True)])
+            _replace(netns, "probe", [link, host, replace(host, inward=True)])
         except (NftError, ShapingError) as error:
             return (
                 f"{error}; it needs the package libnftables1 and the kernel modules nf_tables, "
@@ -73,17 +73,8 @@ class Nftables(Backend):
             return None
         return f"nftables counts in steps of {1 / MODULUS:.2g}; use 0, 1 or a value between"
 
-    def apply(self, netns: int, ports: Sequence[Port]) -> None:
-        text = "".join(
-            table_text(place, [port for port in ports if place.holds(port)]) for place in PLACES
-        )
-        nft = Nft(netns)
-        try:
-            nft.change(text)
-        except NftError as error:
-            raise ShapingError(f"{ports[0].router if ports else 'router'}: {error}") from error
-        finally:
-            nft.close()
+    def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
+        _replace(nodes.get(node).netns, node, ports)
 
     def read_back(self, netns: int) -> dict[str, Impairment]:
         return {
@@ -106,6 +97,19 @@ class Nftables(Backend):
                 yield place, nft.listed(f"table {place.family} {place.table}")
         finally:
             nft.close()
+
+
+def _replace(netns: int, node: str, ports: Sequence[Port]) -> None:
+    text = "".join(
+        table_text(place, [port for port in ports if place.holds(port)]) for place in PLACES
+    )
+    nft = Nft(netns)
+    try:
+        nft.change(text)
+    except NftError as error:
+        raise ShapingError(f"{node}: {error}") from error
+    finally:
+        nft.close()
 
 
 def threshold(loss_ratio: float) -> int:

@@ -2,7 +2,8 @@
 
 The first one that gives everything the graph asks for is taken. nftables comes first because it
 counts what it drops by kind, and because netem is missing from many kernels (microVMs, WSL2,
-minimal cloud images).
+minimal cloud images); it gives loss alone. netem costs no process, so it is asked before nfqueue,
+which any kernel with netfilter's queue has.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from testbed.errors import ShapingError, UsageError, near
 from testbed.kernel import namespaces
 from testbed.shaping.interface import Backend, Port, asked, ports
 from testbed.shaping.netem import Netem
+from testbed.shaping.nfqueue import Nfqueue
 from testbed.shaping.nftables import Nftables
 from topologies.graph import Graph
 
-BACKENDS: tuple[Backend, ...] = (Nftables(), Netem())
+BACKENDS: tuple[Backend, ...] = (Nftables(), Netem(), Nfqueue())
 
 
 def choose(graph: Graph, only: str | None = None) -> Backend | None:

@@ -41,7 +41,9 @@ def two_subnets(
 class Sockets:
     """A UDP socket on each host of a network, bound to the agents' port."""
 
-    def __init__(self, net: Any, graph: Graph) -> None:
+    def __init__(self, net: Any, graph: Graph, per_s: float | None = None) -> None:
+        """`per_s` limits the datagrams sent in a second, for what cannot take all that come."""
+        self._gap_s = 1 / per_s if per_s else 0.0
         self.received = [0] * graph.nodes
         self.sent = [0] * graph.nodes
         self.sockets: list[socket.socket] = []
@@ -57,8 +59,11 @@ class Sockets:
         """Sends `count` datagrams along each (from, to), types 0.. in turn, and reads them."""
         payloads = [bytes([kind, *b"payload"]) for kind in range(types)]
         sent = 0
+        start = time.monotonic()
         for turn in range(count):
             for source, target in pairs:
+                while time.monotonic() < start + sent * self._gap_s:
+                    self.read()
                 self.send_one(self._hosts[source], self._hosts[target], payloads[turn % types])
                 sent += 1
                 if sent % BURST == 0:
@@ -81,7 +86,7 @@ class Sockets:
                 pass
         return sum(self.received) - before
 
-    def drain(self, quiet_s: float = 0.02, deadline_s: float = 5.0) -> None:
+    def drain(self, quiet_s: float = 0.1, deadline_s: float = 5.0) -> None:
         """Reads until nothing has come for a while: packets of a veth wait for a softirq only."""
         end = time.monotonic() + deadline_s
         quiet = time.monotonic() + quiet_s

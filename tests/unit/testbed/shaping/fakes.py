@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from testbed.shaping.interface import Backend, Port, Shaped
+from testbed.shaping.interface import Backend, Nodes, Port, Shaped
 from topologies.elements import PERFECT, Impairment, Router
 from topologies.graph import Graph
 from topologies.layout import lay_out
@@ -27,7 +27,7 @@ class Fake(Backend):
         # A class of its own for each, since the interface has these as facts of a class.
         self.__class__ = type("Named", (Fake,), {"name": name, "can": frozenset(can)})
         self._problem, self._refuses, self._distortion = problem, refuses, distortion
-        self.held: dict[int, dict[str, Impairment]] = {}
+        self.holds: dict[int, dict[str, Impairment]] = {}
         self.shaped: dict[int, dict[str, Shaped]] = {}
 
     def probe(self, netns: int) -> str | None:
@@ -36,14 +36,14 @@ class Fake(Backend):
     def refusal(self, impairment: Impairment) -> str | None:
         return self._refuses
 
-    def apply(self, netns: int, ports: Sequence[Port]) -> None:
-        self.held[netns] = {
+    def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
+        self.holds[nodes.get(node).netns] = {
             port.device: Impairment(loss_ratio=port.impairment.loss_ratio + self._distortion)
             for port in ports
         }
 
     def read_back(self, netns: int) -> dict[str, Impairment]:
-        return self.held[netns]
+        return self.holds[netns]
 
     def counted(self, netns: int) -> dict[str, Shaped]:
         return self.shaped[netns]

@@ -24,7 +24,7 @@ def test_each_port_is_shaped_in_its_router() -> None:
     applied = shaping(backend)
     applied.apply()
     third, tenth = Impairment(loss_ratio=0.3), Impairment(loss_ratio=0.1)
-    assert backend.held == {
+    assert backend.holds == {
         R0: {"d-r1": tenth, "d-r2": tenth},
         R1: {"p0": third, "up": tenth},
         R2: {"up": tenth},
@@ -52,7 +52,7 @@ def test_a_port_that_is_not_held_is_an_error() -> None:
     backend = Fake("fake")
     applied = shaping(backend)
     applied.apply()
-    del backend.held[R2]["up"]
+    del backend.holds[R2]["up"]
     with pytest.raises(ShapingError, match=r"r2 up .*wanted loss_ratio = 0.1, .* says 0.0"):
         applied.check()
 
@@ -61,7 +61,7 @@ def test_a_port_that_nobody_asked_for_is_an_error() -> None:
     backend = Fake("fake")
     applied = shaping(backend)
     applied.apply()
-    backend.held[R2]["p1"] = Impairment(loss_ratio=0.2)
+    backend.holds[R2]["p1"] = Impairment(loss_ratio=0.2)
     with pytest.raises(ShapingError, match="r2 p1: nothing was asked for"):
         applied.check()
 
