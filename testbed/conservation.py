@@ -10,101 +10,24 @@ difference up to that bound. Leaves out: copies that routers make of multicast d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
+from testbed.accounts import AgentTerms, HostTerms, Loss, PortTerms, RouterTerms, Terms
 from topologies.elements import Host, Link, Subnet, link_device
 from topologies.graph import Graph
 
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Packets dropped on one port by shaping."""
-
-    udp: int | None = 0
-    """Of `packets`, those that were UDP; None where the backend cannot tell."""
-    packets: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class HostTerms:
-    """What the kernel says of one host and of its access link. Counts of datagrams are of UDP."""
-
-    sent: int = 0
-    looped: int = 0
-    """Of `sent`, those to the host itself."""
-    read: int = 0
-    no_port: int = 0
-    errors: int = 0
-    """Refused by the socket: its buffer was full, or the checksum was wrong."""
-    overflows: int = 0
-    """Of `errors`, those for a full buffer."""
-    offered: int = 0
-    """What the router had for this host, before loss."""
-    offered_other: int = 0
-    """Packets of all other kinds that the router had for it."""
-    lost: Loss = Loss()
-    """By shaping, on the way to the host."""
-    lost_up: Loss = Loss()
-    """By shaping, on the way from the host to its router."""
-    cut: int = 0
-    """Dropped on the way to it by the rules of a fault: a partition, a fault's loss."""
-    dropped_up: int = 0
-    """Packets dropped by devices and by the host's own IP layer on the way to the router."""
-    dropped_down: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PortTerms:
-    """What became of packets on a link between routers, in the direction away from one of them."""
-
-    lost: Loss = Loss()
-    dropped: int = 0
-    """Packets dropped by the devices at both ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouterTerms:
-    """What the kernel says of one router."""
-
-    forwarded: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """Datagrams of the testbed by (input, output), as `testbed.counters` names them."""
-    cut: Mapping[str, int] = field(default_factory=dict)
-    """Datagrams of `forwarded` that the rules of a fault dropped then, by output."""
-    refused: int = 0
-    """Packets that its IP layer did not forward: no route, TTL at its end, bad header."""
-    others: int = 0
-    """Packets forwarded that were no datagrams of the testbed."""
-    ports: Mapping[str, PortTerms] = field(default_factory=dict)
-    """Its links, by device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """All that the kernel counted, cumulative; `since` gives what a stretch of time added."""
-
-    hosts: Mapping[str, HostTerms]
-    routers: Mapping[str, RouterTerms]
-
-    def since(self, earlier: Terms) -> Terms:
-        return Terms(
-            {name: _host_since(terms, earlier.hosts[name]) for name, terms in self.hosts.items()},
-            {
-                name: _router_since(terms, earlier.routers[name])
-                for name, terms in self.routers.items()
-            },
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AgentTerms:
-    """What an agent's own trace says."""
-
-    sent: int
-    """Sends that the kernel took."""
-    received: int
-    """Datagrams read from the socket, those that were then refused included."""
-    kills: int = 0
-    """Times that it was killed: each may leave datagrams unread and one event unrecorded."""
+__all__ = [
+    "AgentTerms",
+    "Balance",
+    "HostTerms",
+    "Loss",
+    "PortTerms",
+    "RouterTerms",
+    "Terms",
+    "Unexplained",
+    "balances",
+    "explain",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +39,16 @@ class Balance:
     went: Mapping[str, int]
     at_most: Mapping[str, int] = field(default_factory=dict)
     """Where datagrams may have gone as well, each with the most that it can explain."""
+    more: int = 0
+    """The most that may have come as well: copies that nobody has counted."""
 
     @property
     def unexplained(self) -> int:
         """Datagrams that vanished here; negative: that came from nowhere."""
         missing = sum(self.came.values()) - sum(self.went.values())
-        return missing if missing < 0 else max(0, missing - sum(self.at_most.values()))
+        if missing < 0:
+            return min(0, missing + self.more)
+        return max(0, missing - sum(self.at_most.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +115,21 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
     router = terms.routers[subnet.router]
     return Balance(
         f"{subnet.name} to {subnet.router}",
-        {"sent": sum(host.sent - host.looped for host in hosts)},
-        {"forwarded": _sum(router, came=subnet.name), "lost by shaping": _surely_up(hosts)},
+        {
+            "sent": sum(host.sent - host.looped for host in hosts),
+            "copied by shaping": sum(host.lost_up.copies for host in hosts),
+        },
+        {
+            "forwarded": _sum(router, came=subnet.name),
+            "lost by shaping": _surely_up(hosts),
+            "found a queue full": sum(host.lost_up.full for host in hosts),
+        },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
         },
+        sum(host.lost_up.doubtful for host in hosts),
     )
 
 
@@ -218,6 +153,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         subnet.name,
         {
             "sent": sum(host.sent - host.looped for host in hosts),
+            "copied by shaping": sum(host.lost_up.copies for host in hosts),
             "forwarded into it": _sum(router, went=subnet.name),
         },
         {
@@ -225,12 +161,14 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
             "lost by shaping": _surely_up(hosts),
+            "found a queue full": sum(host.lost_up.full for host in hosts),
         },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
         },
+        sum(host.lost_up.doubtful for host in hosts),
     )
 
 
@@ -245,10 +183,14 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
     lost, doubtful = _split(port.lost, terms.routers[sender].others)
     return Balance(
         f"{sender} to {receiver}",
-        {"forwarded": _sum(terms.routers[sender], went=output)},
+        {
+            "forwarded": _sum(terms.routers[sender], went=output),
+            "copied by shaping": port.lost.copies,
+        },
         {
             "cut by faults": terms.routers[sender].cut.get(output, 0),
             "lost by shaping": lost,
+            "found a queue full": port.lost.full,
             "forwarded on": _sum(terms.routers[receiver], came=came),
         },
         {
@@ -256,6 +198,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
             "dropped by devices": port.dropped,
             "refused by the router": terms.routers[receiver].refused,
         },
+        port.lost.doubtful,
     )
 
 
@@ -263,10 +206,15 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
     lost, doubtful = _split(terms.lost, terms.offered_other)
     return Balance(
         f"{host.name}, arriving",
-        {"offered": terms.offered, "looped": terms.looped},
+        {
+            "offered": terms.offered,
+            "looped": terms.looped,
+            "copied by shaping": terms.lost.copies,
+        },
         {
             "cut by faults": terms.cut,
             "lost by shaping": lost,
+            "found a queue full": terms.lost.full,
             "read": terms.read,
             "no port": terms.no_port,
             "socket errors": terms.errors,
@@ -277,6 +225,7 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
             # The queue of a socket that is closed is thrown away uncounted.
             "unread when killed": terms.offered if kills else 0,
         },
+        terms.lost.doubtful,
     )
 
 
@@ -286,17 +235,24 @@ def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
     losses.append((_surely_up(hosts), _maybe_up(hosts)))
     for router in routers:
         losses += [_split(port.lost, router.others) for port in router.ports.values()]
+    shaped = [loss for host in hosts for loss in (host.lost, host.lost_up)]
+    shaped += [port.lost for router in routers for port in router.ports.values()]
     killed = any(agent.kills for agent in agents.values())
     kills = sum(agent.kills for agent in agents.values())
     sent = sum(agent.sent for agent in agents.values())
     return Balance(
         "network",
-        {"sent": sent, "unrecorded sends": max(0, min(kills, sum(h.sent for h in hosts) - sent))},
+        {
+            "sent": sent,
+            "unrecorded sends": max(0, min(kills, sum(h.sent for h in hosts) - sent)),
+            "copied by shaping": sum(each.copies for each in shaped),
+        },
         {
             "received": sum(agent.received for agent in agents.values()),
             "cut by faults": sum(host.cut for host in hosts)
             + sum(sum(router.cut.values()) for router in routers),
             "lost by shaping": sum(lost for lost, _ in losses),
+            "found a queue full": sum(each.full for each in shaped),
             "no port": sum(host.no_port for host in hosts),
             "socket errors": sum(host.errors for host in hosts),
         },
@@ -307,15 +263,16 @@ def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
             "refused by routers": sum(router.refused for router in routers),
             "unread when killed": sent if killed else 0,
         },
+        sum(each.doubtful for each in shaped),
     )
 
 
 def _split(lost: Loss, others: int) -> tuple[int, int]:
     """Datagrams surely lost, and those that may have been, given what else crossed the port."""
     if lost.udp is not None:
-        return lost.udp, 0
+        return lost.udp, lost.doubtful
     surely = max(0, lost.packets - others)
-    return surely, lost.packets - surely
+    return surely, lost.packets - surely + lost.doubtful
 
 
 def _surely_up(hosts: Iterable[HostTerms]) -> int:
@@ -325,7 +282,8 @@ def _surely_up(hosts: Iterable[HostTerms]) -> int:
 
 def _maybe_up(hosts: Iterable[HostTerms]) -> int:
     """Packets that shaping lost there, of a kind that nobody knows."""
-    return sum(host.lost_up.packets for host in hosts if host.lost_up.udp is None)
+    unknown = sum(host.lost_up.packets for host in hosts if host.lost_up.udp is None)
+    return unknown + sum(host.lost_up.doubtful for host in hosts)
 
 
 def _sum(router: RouterTerms, *, came: str | None = None, went: str | None = None) -> int:
@@ -347,37 +305,3 @@ def _worded(balance: Balance) -> str:
     if balance.unexplained < 0:
         text += "; does another program send UDP here?"
     return text
-
-
-def _host_since(later: HostTerms, earlier: HostTerms) -> HostTerms:
-    numbers = {
-        each.name: getattr(later, each.name) - getattr(earlier, each.name)
-        for each in fields(HostTerms)
-        if each.name not in ("lost", "lost_up")
-    }
-    return HostTerms(
-        **numbers,
-        lost=_loss_since(later.lost, earlier.lost),
-        lost_up=_loss_since(later.lost_up, earlier.lost_up),
-    )
-
-
-def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:
-    return RouterTerms(
-        {way: packets - earlier.forwarded.get(way, 0) for way, packets in later.forwarded.items()},
-        {output: packets - earlier.cut.get(output, 0) for output, packets in later.cut.items()},
-        later.refused - earlier.refused,
-        later.others - earlier.others,
-        {
-            device: PortTerms(
-                _loss_since(port.lost, earlier.ports[device].lost),
-                port.dropped - earlier.ports[device].dropped,
-            )
-            for device, port in later.ports.items()
-        },
-    )
-
-
-def _loss_since(later: Loss, earlier: Loss) -> Loss:
-    udp = None if later.udp is None or earlier.udp is None else later.udp - earlier.udp
-    return Loss(udp, later.packets - earlier.packets)

@@ -19,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 
+from agents.seeds import derive
 from testbed import collector, conclusion, health, results
 from testbed.calibration import shortest_round_s
 from testbed.experiment import Cell, Experiment
@@ -75,11 +76,12 @@ class Emulation:
     def _boot(self, boot: int, cells: Sequence[Cell]) -> None:
         graph = cells[0].graph()
         protocols = sorted({cell.protocol_source for cell in cells})
+        seed = derive(self.seed, "links", boot).getrandbits(32)
         # The lab's own memory: a write to disk costs an agent more than all else it does, and what
         # a SIGKILL of the whole leaves would be half a run anyway.
         with tempfile.TemporaryDirectory(prefix="trace-", dir="/run") as name:
             trace = Path(name)
-            with Session(graph, protocols, trace, nice=self.nice) as session:
+            with Session(graph, protocols, trace, nice=self.nice, seed=seed) as session:
                 for cell in cells:
                     self.progress.note(f"{cell.protocol}, {cell.nodes} nodes")
                     if cell.run.kind == "saturated":

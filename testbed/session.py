@@ -71,13 +71,17 @@ class Session:
     """A context manager: the network and its agents are up inside it, and gone after it."""
 
     def __init__(
-        self, graph: Graph, protocols: Sequence[str], trace: Path, *, nice: int = 0
+        self, graph: Graph, protocols: Sequence[str], trace: Path, *, nice: int = 0, seed: int = 0
     ) -> None:
-        """`protocols` are names or paths of files; agents write their traces below `trace`."""
+        """`protocols` are names or paths of files; agents write their traces below `trace`.
+
+        `seed` is for what links do to packets, where it is not the kernel that draws.
+        """
         self.graph = graph
         self.trace = trace
         self._protocols = tuple(protocols)
         self._nice = nice
+        self._seed = seed
         self._stack = ExitStack()
         self._infected: list[tuple[int, int]] = []
         self._deaths: list[str] = []
@@ -96,7 +100,8 @@ class Session:
         with ExitStack() as stack:
             net = self.net = stack.enter_context(Network(self.graph))
             attach.register({host.name: host.netns for host in net.hosts})
-            self.shaping = shaping.apply(net, self.graph)
+            self.shaping = shaping.apply(net, self.graph, seed=self._seed)
+            stack.callback(self.shaping.close)
             self.counters = counters.install(net, self.graph)
             stack.callback(self.counters.close)
             # Below /run: the lab's own, so that nothing is left of it after a SIGKILL.
@@ -159,6 +164,8 @@ class Session:
         """Agents that died since the last call, worded; each has been started again by now."""
         self._listen(0)
         deaths, self._deaths = self._deaths, []
+        dead = self.shaping.dead()
+        deaths += [dead] if dead else []
         return deaths
 
     @property
@@ -225,7 +232,7 @@ class Session:
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
-        complaints += self.counters.complaints()
+        complaints += self.counters.complaints() + self.shaping.complaints()
         overflows = self._overflows(stood) - self._forgiven
         if overflows:
             complaints.append(f"{overflows} datagrams found the socket of their agent full")
@@ -236,6 +243,7 @@ class Session:
                 "loss": {
                     str(asked): {"dropped": dropped, "offered": offered}
                     for asked, (dropped, offered) in self.shaping.by_ratio().items()
+                    if asked
                 },
                 "composed_loss": {
                     f"{a}->{b}": loss for (a, b), loss in self.graph.loss_classes().items()
@@ -351,13 +359,14 @@ class Session:
         return sum(host.overflows for name, host in stood.hosts.items() if name not in spared)
 
     def _drain(self) -> None:
-        """Waits until the datagram counts of all hosts stand still."""
-        deadline = time.monotonic() + DRAIN_S
+        """Waits until no link holds a packet and the datagram counts of all hosts stand still."""
+        deadline = time.monotonic() + DRAIN_S + self.shaping.longest_s
         before = terms.datagrams(self.net, self.graph)
         while True:
             self.wait_until(time.monotonic() + DRAIN_STEP_S)
+            held = self.shaping.held()
             now = terms.datagrams(self.net, self.graph)
-            if now == before:
+            if now == before and not held:
                 return
             if time.monotonic() > deadline:
                 raise SessionError(f"datagrams still move {DRAIN_S:.0f} s after the last run ended")

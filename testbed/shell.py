@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from mininet.cli import CLI
@@ -63,8 +64,7 @@ def _say(graph: Graph, error: TestbedError) -> int:
 
 def _serve(graph: Graph, commands: Sequence[str]) -> None:
     shaping.choose(graph)  # refuses here, before there is a network
-    with Network(graph) as net:
-        shaping.apply(net, graph)
+    with Network(graph) as net, closing(shaping.apply(net, graph)):
         if not commands:
             CLI.readlineInited |= not _history_is_ours()
             print(f"{graph.name}: {graph.nodes} hosts, {len(graph.routers)} routers; exit with ^D")

@@ -192,7 +192,11 @@ def _links_of(links: tuple[Link, ...], router: str) -> Iterator[tuple[str, str, 
 
 
 def _loss(shaped: Shaped | None) -> Loss:
-    return Loss() if shaped is None else Loss(shaped.dropped_udp, shaped.dropped)
+    if shaped is None:
+        return Loss()
+    return Loss(
+        shaped.dropped_udp, shaped.dropped, shaped.full_udp, shaped.copies_udp, shaped.doubtful
+    )
 
 
 @contextmanager

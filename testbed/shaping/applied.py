@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from testbed.errors import ShapingError
+from testbed.medium import CUT
 from testbed.shaping.interface import Backend, Nodes, Port, Shaped, asked, by_router, ports
 from testbed.shaping.pick import choose
 from topologies.elements import Impairment
 from topologies.graph import Graph
+
+MOST_LINKS = 8
+"""Between two hosts, with room: six in a hierarchy of two levels."""
 
 
 class Shaping:
@@ -58,15 +62,25 @@ class Shaping:
                 compare(self._backend, its_ports, held)
 
     def counted(self) -> dict[tuple[str, str], Shaped]:
-        """Packets passed and dropped by (router, `Port.way`); exact once traffic has stopped."""
-        if self._backend is None:
+        """Packets passed and dropped by (router, `Port.way`); exact once traffic has stopped.
+
+        Nothing is known of a backend that has died.
+        """
+        if self._backend is None or self._backend.dead():
             return {}
         counted = {node: self._backend.counted(netns) for node, netns in self._netns.items()}
         return {key: counted[placed.router][placed.way] for key, placed in self._placed.items()}
 
+    @property
+    def longest_s(self) -> float:
+        """How long a packet may wait on all links together, if none has a rate."""
+        waits = [port.impairment for port in self._wanted.values()]
+        one_s = max((each.delay_ms + CUT * each.jitter_ms for each in waits), default=0.0) / 1e3
+        return one_s * MOST_LINKS
+
     def held(self) -> int:
         """Packets that wait for their time."""
-        if self._backend is None:
+        if self._backend is None or self._backend.dead():
             return 0
         return sum(self._backend.held(netns) for netns in self._netns.values())
 

@@ -234,7 +234,7 @@ class _Process:
             data = b""
         if not data:
             self._process.wait()
-            raise ShapingError(self.dead() or "the queue process has gone")
+            raise ShapingError(f"{self.dead()}")
         answer: dict[str, Any] = json.loads(data)
         return answer
 

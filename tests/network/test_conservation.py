@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,11 +33,11 @@ LOSSY = two_subnets(
 class Bench:
     """A network with loss, counters, and a socket on every host."""
 
-    def __init__(self, net: Any, graph: Graph) -> None:
+    def __init__(self, net: Any, graph: Graph, per_s: float | None = None) -> None:
         self.net, self.graph = net, graph
         self.shaping: Shaping = shaping.apply(net, graph)
         self.counters = counters.install(net, graph)
-        self.sockets = Sockets(net, graph)
+        self.sockets = Sockets(net, graph, per_s)
 
     def terms(self) -> Terms:
         return terms.read(self.net, self.graph, self.counters, self.shaping)
@@ -71,6 +72,27 @@ def test_every_datagram_of_a_lossy_network_is_accounted_for() -> None:
         assert sum(host.looped for host in found.hosts.values()) == 4 * 1500
         assert found.hosts["h1"].lost.packets > 0
         assert found.routers["r0"].ports["d-r2"].lost.packets > 0
+
+
+def test_copies_damage_and_full_queues_are_accounted_for_on_every_link() -> None:
+    weather = Impairment(
+        loss_ratio=0.05, delay_ms=3, jitter_ms=2, duplicate_ratio=0.1, corrupt_ratio=0.05
+    )
+    graph = two_subnets(4, receive=weather, across=weather, send=replace(weather, queue_packets=2))
+    with Network(graph) as net:
+        bench = Bench(net, graph, per_s=1500)
+        if bench.shaping.backend == "netem":
+            pytest.skip("netem counts neither copies nor damage")
+        bench.sockets.send(EVERY_PAIR, types=3, count=150)
+        found = bench.terms()
+        assert bench.shaping.held() == 0
+        assert bench.complaints() == []
+        ways = [found.hosts["h1"].lost, found.hosts["h1"].lost_up]
+        ways.append(found.routers["r0"].ports["d-r2"].lost)
+        assert all(way.copies and way.udp for way in ways)
+        assert ways[1].full > 0
+        assert sum(host.errors for host in found.hosts.values()) > 0
+        bench.shaping.close()
 
 
 def test_datagrams_for_a_closed_port_or_a_full_socket_are_accounted_for() -> None:

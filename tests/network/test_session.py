@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed import shaping
 from testbed.session import Order, Session
+from testbed.shaping.nfqueue import Nfqueue
 from tests.network.capture import Ring, Tcpdump
 from topologies import two_subnets
 from topologies.elements import link_device
@@ -78,6 +80,41 @@ def test_the_books_balance_under_loss(tmp_path: Path) -> None:
     # Beside the datagrams, loss meets a few IGMP reports that a new bridge sends.
     assert lost["offered"] >= ledger.facts["datagrams"] > 50
     assert 0 < lost["dropped"] < lost["offered"]
+
+
+def test_the_books_balance_where_every_link_delays(tmp_path: Path) -> None:
+    graph = two_subnets.build(hosts=6, access_delay_ms=40, core_delay_ms=60, access="jitter_ms=9")
+    with Session(graph, ["push"], tmp_path, seed=3) as session:
+        if session.shaping.backend == "none":
+            pytest.skip("no backend delays here")
+        session.start([order(1)])
+        session.wait_until(time.monotonic() + 0.8)
+        session.stop([1])
+        ledger = session.finish()
+    late = [each for each in ledger.complaints if "late at p99" in each]  # the machine's doing
+    assert [each for each in ledger.complaints if each not in late] == []
+    assert ledger.facts["datagrams"] > 20
+
+
+def test_a_queue_process_that_dies_voids_the_run(tmp_path: Path) -> None:
+    graph = two_subnets.build(hosts=4, access_delay_ms=5)
+    chosen = shaping.choose(graph)
+    if chosen is not None and chosen.name != "nfqueue":
+        pytest.skip("another backend delays here")
+    with Session(graph, ["push"], tmp_path) as session:
+        session.start([order(1)])
+        backend = session.shaping._backend
+        assert isinstance(backend, Nfqueue) and backend.pid is not None
+        os.kill(backend.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        deaths: list[str] = []
+        while not deaths and time.monotonic() < deadline:
+            session.wait_until(time.monotonic() + 0.01)
+            deaths = session.deaths()
+        assert "ended with -9: nothing passes any more" in deaths[0]
+        session.stop([1])
+        complaints = session.finish().complaints
+    assert any("queue process" in each for each in complaints)
 
 
 def test_an_agent_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> None:

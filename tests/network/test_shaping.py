@@ -95,6 +95,7 @@ def test_a_path_loses_what_the_graph_says_it_does(backend: str) -> None:
         applied = shaping.apply(net, graph, backend)
         sockets = Sockets(net, graph, PER_S.get(backend))
         sockets.send([(0, 1), (0, 2)], count=8000)
+        assert applied.complaints() == []
     for node in (1, 2):
         lost = 8000 - sockets.received[node]
         assert plausible(lost, 8000, graph.path_loss(0, node), tests=4), f"{lost} of 8,000 lost"
@@ -170,7 +171,7 @@ def test_a_queue_changed_behind_the_back_is_noticed(backend: str) -> None:
 def test_tc_lists_what_was_asked_for(backend: str) -> None:
     graph = two_subnets(4, h3=loss(0.25))
     with Network(graph) as net:
-        applied = shaping.apply(net, graph, backend)
+        shaping.apply(net, graph, backend)
         listed = json.loads(net.get("r2").cmd("tc -j qdisc show dev p2"))
     assert [each["kind"] for each in listed] == ["netem"]
     assert listed[0]["options"]["loss-random"]["loss"] == 0.25
