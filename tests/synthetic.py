@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from testbed.judging import naks
 from testbed.simulator.reference import Epidemic, draw
 from testbed.tables import COLUMNS, RunTables
 
@@ -111,6 +112,40 @@ def core_load(
             row = (cell, cell, at_once, float(per_row), packets, False)
             batches.append(dict(zip(COLUMNS["batches"], row, strict=True)))
     return tables(runs=pd.DataFrame(runs), batches=pd.DataFrame(batches))
+
+
+Losses = Iterable[tuple[int, Iterable[float], int]]
+"""Nodes that missed it, when requests were sent (in delays), and repairs."""
+
+
+def recovery(
+    runs: Iterable[Losses] = (((3, (2.0, 2.5, 3.5), 1),),) * 2, nodes: int = 4, **columns: Any
+) -> RunTables:
+    """Runs of SRM with some losses each; the first copy of a multicast takes one delay, 50 ms.
+
+    Who asks is node 1, 2, 3 in turn. Further `columns` overwrite those of `runs`.
+    """
+    delay_ns = 50_000_000
+    rows, events = [], []
+    for run, losses in enumerate(runs, 1):
+        rows.append(_run(run, 0, "srm", nodes, 0, "one") | columns)
+        heard = list(range(1, nodes))
+        for sequence, (missed, requests, repairs) in enumerate([(0, (), 0), *losses], 1):
+            at = sequence * 40 * delay_ns
+            name = {"run": run, "origin": 0, "sequence": sequence, "round": 0}
+            events.append({**name, "time_ns": at, "host": 0, "event": "send", "type": 0x30})
+            events += [
+                {**name, "time_ns": at + delay_ns, "host": h, "event": "receive", "type": 0x30}
+                for h in heard[missed:]
+            ]
+            for place, when in enumerate(requests):
+                own = {"time_ns": at + round(when * delay_ns), "host": 1 + place % (nodes - 1)}
+                events.append({**name, **own, "event": "send", "type": 0x32})
+                noted = {**own, "run": run, "event": "note", "value": when, **naks.DELAY}
+                events.append(noted)
+            answer = {**name, "time_ns": at + 8 * delay_ns, "host": 0, "type": 0x33}
+            events += [{**answer, "event": "send"}] * repairs
+    return tables(runs=pd.DataFrame(rows), events=pd.DataFrame(events))
 
 
 def uniform_chance(nodes: int) -> float:

@@ -97,23 +97,25 @@ def _example(cell: pd.DataFrame) -> str:
 
 def dissemination(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
     """Arms of runs that start at one node, a row a run, with the metrics of a run."""
-    frames = [_marked(metrics.per_run(t), t, i) for i, t in enumerate(tables)]
-    return _arms([f[f["sources"] != "all"] for f in frames], protocol)
+    frames = [marked(metrics.per_run(t), t, i) for i, t in enumerate(tables)]
+    return arms([f[f["sources"] != "all"] for f in frames], protocol)
 
 
 def saturated(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
     """Arms of batches in which every node spreads, a row a stretch, with a batch's metrics."""
-    frames = [_marked(metrics.per_batch(t), t, i) for i, t in enumerate(tables) if len(t.batches)]
-    return _arms([f[f["sources"] == "all"] for f in frames], protocol)
+    frames = [marked(metrics.per_batch(t), t, i) for i, t in enumerate(tables) if len(t.batches)]
+    return arms([f[f["sources"] == "all"] for f in frames], protocol)
 
 
-def _marked(frame: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:
+def marked(frame: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:
+    """Rows of one run directory, the one at a place of the list, with what an arm needs of it."""
     # What is unexplained concerns every run; the voided ones each cell counts for itself.
     unhealthy = "; ".join(tables.health.get("unexplained", ()))
     return frame.assign(evidence=tables.evidence, unhealthy=unhealthy, directory=place)
 
 
-def _arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
+def arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
+    """The arms of a protocol among `marked` rows."""
     chosen = [f[f["protocol"] == protocol] for f in frames]
     chosen = [f for f in chosen if len(f)]
     if not chosen:

@@ -1,0 +1,112 @@
+"""What each loss costs in SRM: requests, the most of them at once, repairs and delay.
+
+A *loss* is a multicast of a run that somebody asked for. Its timers are drawn afresh, so losses of
+one run are as good as losses of several. The one-way delay is that which first copies took, the
+median of a run: it is what the network did, whatever it was asked to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agents.protocols.srm import SrmData, SrmRepair, SrmRequest
+from testbed.judging.selection import Arm, arms, marked
+from testbed.tables import RunTables
+
+NAME = ["run", "origin", "sequence"]
+COLUMNS = [*NAME, "missed", "requests", "all_requests", "peak", "repairs", "delay"]
+PROTOCOL = "srm"
+NOTE = Struct("<IiiiI")  # a note's name lies over sequence, peer, origin, parent and round
+DELAY = dict(
+    zip(
+        ("sequence", "peer", "origin", "parent", "round"),
+        NOTE.unpack(b"request_delay".ljust(NOTE.size, b"\0")),
+        strict=True,
+    )
+)
+
+
+def losses(tables: RunTables) -> pd.DataFrame:
+    """A row a loss, with `COLUMNS`.
+
+    `missed`: nodes that did not get the first copy; `requests` those of the first round, before
+    anybody backed off, `all_requests` of every round; `peak` the most of the first ones within one
+    delay; `delay` until the first, in delays from when its sender noticed.
+    """
+    runs = tables.runs[tables.runs["protocol"] == PROTOCOL]
+    if runs.empty:
+        return pd.DataFrame(columns=COLUMNS, dtype=float)
+    events = tables.events[tables.events["run"].isin(runs["run"])]
+    sent = events[events["event"] == "send"]
+    asked = sent[sent["type"] == SrmRequest.TYPE]
+    heard = _first_copies(events, sent)
+    one_way_ns = heard.groupby("run")["took_ns"].median().to_dict()
+    nodes = dict(zip(runs["run"], runs["nodes"], strict=True))
+    copies = heard.groupby(NAME).size()
+    repairs = sent[sent["type"] == SrmRepair.TYPE].groupby(NAME).size()
+    delays = _delays(events)
+    rows = []
+    for name, requests in asked.groupby(NAME):
+        run, origin, sequence = (int(str(each)) for each in name)
+        first = requests[requests["round"] == 0].sort_values("time_ns")
+        times = first["time_ns"].to_numpy()
+        began = (run, int(first["host"].iloc[0]), int(times[0])) if len(first) else (run, -1, 0)
+        rows.append(
+            (
+                *(run, origin, sequence),
+                nodes[run] - 1 - copies.get(name, 0),
+                len(first),
+                len(requests),
+                most_within(times, one_way_ns.get(run, np.nan)),
+                repairs.get(name, 0),
+                delays.get(began, np.nan),
+            )
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def most_within(times: NDArray[np.int64], stretch: float) -> float:
+    """The most of sorted times in any stretch of that length; nan without a length."""
+    if np.isnan(stretch):
+        return float("nan")
+    until = np.searchsorted(times, times + stretch, side="right")
+    return float((until - np.arange(len(times))).max(initial=0))
+
+
+def per_run(tables: RunTables, column: str) -> pd.Series[float]:
+    """The mean of a column over the losses of each run; nan without one."""
+    means = losses(tables).groupby("run")[column].mean()
+    return means.reindex(tables.runs["run"]).astype(float)
+
+
+def lost_by_all(tables: Sequence[RunTables], protocol: str = PROTOCOL) -> list[Arm]:
+    """Arms with a row a loss, for losses that every receiver had."""
+    frames = []
+    for place, one in enumerate(tables):
+        found = losses(one)
+        runs = marked(one.runs, one, place).drop(columns=["sources"], errors="ignore")
+        joined = found.merge(runs, on="run")
+        frames.append(joined[joined["missed"] == joined["nodes"] - 1])
+    return arms(frames, protocol)
+
+
+def _first_copies(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
+    """First copies as heard: NAME, and the nanoseconds that each took."""
+    data = sent[sent["type"] == SrmData.TYPE][[*NAME, "time_ns"]]
+    received = events["event"].isin(["receive", "duplicate"]) & (events["type"] == SrmData.TYPE)
+    heard = events[received][[*NAME, "time_ns"]].merge(data, on=NAME, suffixes=("", "_sent"))
+    return heard.assign(took_ns=heard["time_ns"] - heard["time_ns_sent"])
+
+
+def _delays(events: pd.DataFrame) -> dict[tuple[int, int, int], float]:
+    """What SRM notes of the delay of a first request, by run, host and time."""
+    notes = events[events["event"] == "note"]
+    for column, value in DELAY.items():
+        notes = notes[notes[column] == value]
+    keys = zip(notes["run"], notes["host"], notes["time_ns"], strict=True)
+    return dict(zip(keys, notes["value"].astype(float), strict=True))

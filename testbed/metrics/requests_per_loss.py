@@ -1,0 +1,19 @@
+"""First requests for a multicast that was lost, the mean over the losses of a run.
+
+Those that are sent before anybody backs off; NaN where nothing was lost, or it is not SRM
+[Floyd et al. 1997].
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from testbed.judging.naks import per_run
+from testbed.tables import RunTables
+
+UNIT = "requests"
+OF = "run"
+
+
+def compute(tables: RunTables) -> pd.Series[float]:
+    return per_run(tables, "requests")
