@@ -10,6 +10,7 @@ from testbed import claims
 from testbed.judging.engines import Engines
 from testbed.judging.verdict import Verdict
 from testbed.outcome import Outcome
+from testbed.tables import CELL
 
 
 def shown(verdicts: list[Verdict], capsys: pytest.CaptureFixture[str]) -> str:
@@ -39,9 +40,8 @@ def test_a_claim_that_was_not_run_is_one_line_and_a_reason(
 
 
 def summary_row(**values: object) -> dict[str, object]:
-    same = {"topology": "star", "timing": "free", "replacement": True, "retention": "forever"}
-    about = {"protocol": "push", "nodes": 8, "loss_ratio": 0.3, "sources": "one", "options": {}}
-    return {**same, **about, "fan_out": 1, "runs": 20, "voided": 0, **values}
+    about = {"protocol": "push", "nodes": 8, "loss_ratio": 0.3, "options": {}, "fan_out": 1}
+    return {**dict.fromkeys(CELL, "same"), **about, "runs": 20, "voided": 0, **values}
 
 
 def test_cells_are_told_apart_and_means_have_their_half_width(
