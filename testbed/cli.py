@@ -9,37 +9,33 @@ Each command imports what it needs when it is called, so that `testbed --help` c
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from testbed.errors import LabError, TestbedError, UsageError, near
+from testbed.commands import (
+    INTERRUPTED,
+    as_json,
+    check_results,
+    full_option,
+    in_lab,
+    print_json,
+    quick_option,
+    results_option,
+    say,
+    seed_option,
+    set_option,
+    worded,
+)
+from testbed.commands.sweep import sweep
+from testbed.errors import UsageError, near
 
 if TYPE_CHECKING:
     from testbed.outcome import Outcome
 
 KINDS = ("protocols", "topologies", "experiments", "claims", "metrics", "plots")
-INTERRUPTED = 130
-
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-results_option = click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Folder that the run directory goes into.",
-)
-seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
-quick_option = click.option("--quick", "variant", flag_value="quick", help="Fewer runs.")
-full_option = click.option("--full", "variant", flag_value="full", help="More sizes and runs.")
-set_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
-)
 
 
 class Commands(click.Group):
@@ -59,6 +55,9 @@ def cli() -> None:
     """Judges the claims made for epidemic multicast on real networks of emulated routers."""
 
 
+cli.add_command(sweep)
+
+
 @cli.command()
 @as_json
 def doctor(as_json: bool) -> int:
@@ -67,7 +66,7 @@ def doctor(as_json: bool) -> int:
 
     checks = diagnosis.examine()
     if as_json:
-        _print_json(diagnosis.document(checks))
+        print_json(diagnosis.document(checks))
     else:
         diagnosis.show(checks)
     return 0 if diagnosis.works(checks) else 1
@@ -84,7 +83,7 @@ def list_(kind: str, as_json: bool) -> int:
         raise UsageError(f"unknown kind {kind}; {near(kind, KINDS)}")
     entries = listing.entries(kind)
     if as_json:
-        _print_json({"schema": 1, "kind": kind, "entries": entries})
+        print_json({"schema": 1, "kind": kind, "entries": entries})
     else:
         listing.show(entries)
     return 0
@@ -120,7 +119,7 @@ def run(
         protocols=protocols,
         repeats=repeats,
     )
-    _check_results(results)
+    check_results(results)
 
     def emulate() -> int:
         from testbed import emulation, progress
@@ -130,7 +129,7 @@ def run(
         _present(outcome, as_json)
         return 0
 
-    return _in_lab(emulate)
+    return in_lab(emulate)
 
 
 @cli.command()
@@ -166,7 +165,7 @@ def simulate(
         protocols=protocols,
         repeats=repeats,
     )
-    _check_results(results)
+    check_results(results)
     with progress.shown() as shown:
         outcome = simulation.run(loaded, folder=results, progress=shown, seed=seed, engine=engine)
     _present(outcome, as_json)
@@ -209,7 +208,7 @@ def validate(
 
     names = listing.check_claims(claims)
     stand_ins = dict(_pair("--protocol", text) for text in protocols)
-    _check_results(results)
+    check_results(results)
 
     def judge() -> int:
         from testbed import progress
@@ -229,11 +228,11 @@ def validate(
                 )
         except KeyboardInterrupt:
             what = "experiments that were whole are kept; the same command with --resume goes on"
-            return _say(f"interrupted; {what}", INTERRUPTED)
+            return say(f"interrupted; {what}", INTERRUPTED)
         _present(outcome, as_json)
         return exit_code(outcome.verdicts, registered=registered)
 
-    return _in_lab(judge)
+    return in_lab(judge)
 
 
 @cli.command()
@@ -252,7 +251,7 @@ def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
     run_dir = directories.find(run, results)
     files = {name: str(path) for name, path in redraw.redraw(run_dir, names).items()}
     if as_json:
-        _print_json({"schema": 1, "run_dir": str(run_dir), "plots": files})
+        print_json({"schema": 1, "run_dir": str(run_dir), "plots": files})
     else:
         click.echo("\n".join(files.values()))
     return 0
@@ -306,55 +305,11 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     return left, right
 
 
-def _check_results(results: Path) -> None:
-    from testbed import results as directories
-
-    directories.check_writable(results)
-
-
-def _in_lab(work: Callable[[], int]) -> int:
-    """Does the work in a private world; its errors are worded there, where they happen."""
-    from testbed import lab
-
-    if problem := lab.problem():
-        raise LabError(problem)
-    return lab.run(lambda: _worded(work))
-
-
 def _present(outcome: Outcome, as_json: bool) -> None:
     if as_json:
-        _print_json(outcome.document())
+        print_json(outcome.document())
     else:
         outcome.show()
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    click.echo(json.dumps(document, indent=2, default=str))
-
-
-def _worded(work: Callable[[], Any]) -> int:
-    """Does the work; an error meant for the user becomes one line and an exit code."""
-    from agents.options import OptionError
-    from topologies.graph import GraphError
-
-    try:
-        return int(work() or 0)
-    except click.ClickException as error:
-        return _say(error.format_message(), error.exit_code)
-    except (UsageError, OptionError, GraphError) as error:
-        return _say(str(error), 2)
-    except TestbedError as error:
-        return _say(str(error), 1)
-    except (click.Abort, KeyboardInterrupt):
-        return _say("interrupted; runs that were whole are kept", INTERRUPTED)
-    except BrokenPipeError:  # `testbed list protocols | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-def _say(message: str, status: int) -> int:
-    click.echo(f"testbed: {' '.join(message.split())}", err=True)
-    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -363,4 +318,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     complete_environment()
     given = None if arguments is None else list(arguments)
-    return _worded(lambda: cli.main(given, prog_name="testbed", standalone_mode=False))
+    return worded(lambda: cli.main(given, prog_name="testbed", standalone_mode=False))

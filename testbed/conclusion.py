@@ -44,7 +44,7 @@ def write(
             **message_types(experiment),
             "boots": list(boots),
             "timelines": list(timelines),
-            **metadata.describe(),
+            **metadata.describe(cell.protocol_source for cell in experiment.cells),
         },
     )
     directory.write_json("health.json", dict(health))

@@ -18,7 +18,7 @@ from agents.options import OptionInfo, describe
 from testbed import faults
 from testbed.errors import UsageError, near
 from testbed.faults import Fault
-from testbed.settings import Grid, Run
+from testbed.settings import WORDS, Grid, Run
 from topologies import catalog
 from topologies.parameters import Parameter
 
@@ -67,6 +67,18 @@ class Document:
             for options in owners.values():
                 options.pop(option, None)
         owners.setdefault(name or DEFAULT, {})[option] = value
+
+    def kind(self, key: str) -> type:
+        """What a key holds; raises `UsageError` for one that nothing knows."""
+        table, _, rest = self._full(key).partition(".")
+        option = rest.rpartition(".")[2]
+        infos: list[OptionInfo | Parameter] = []
+        if table in ("grid", "run"):
+            infos += describe(Grid if table == "grid" else Run)
+        else:
+            infos += (info for name in self.names(table) for info in describe_owner(table, name))
+        kind = next(info.kind for info in infos if info.name == option)
+        return float if kind is type(None) else kind
 
     def pair_lists(self) -> None:
         """Ties each list of [run] to the sizes of now: sizes changed later mix nothing up."""
@@ -127,6 +139,11 @@ def resolve(document: Document, key: str, protocol: str, nodes: int) -> Any:
     if isinstance(value, BySize):
         value = value[min(value, key=lambda size: abs(log(size / nodes)))]
     return value
+
+
+def word(kind: type) -> str:
+    """What a value of that kind is called."""
+    return WORDS.get(kind, kind.__name__)
 
 
 def as_list(value: Any) -> list[Any]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+CODE = ("agents", "testbed", "topologies")
 
 SYSCTLS = (
     "net/core/rmem_default",
@@ -30,9 +34,13 @@ PACKAGES = ("mininet", "numpy", "pandas", "scipy", "statsmodels", "matplotlib", 
 TOOLS = (("nft", "--version"), ("tc", "-V"), ("ip", "-V"))
 
 
-def describe() -> dict[str, Any]:
-    """The part of a manifest that does not depend on the experiment."""
+def describe(protocols: Iterable[str] = ()) -> dict[str, Any]:
+    """The part of a manifest that does not depend on the experiment, but for the code.
+
+    `protocols` may be files of one's own: they are part of it.
+    """
     return {
+        "code": code(protocols),
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "command": shlex.join(["testbed", *sys.argv[1:]]),
@@ -49,6 +57,20 @@ def describe() -> dict[str, Any]:
             "root": os.environ.get("TESTBED_CALLER_UID", str(os.getuid())) == "0",
         },
     }
+
+
+def code(more: Iterable[str | Path] = ()) -> str:
+    """A hash of everything that decides what a run does and how it is judged; `more` files, too.
+
+    A commit alone does not tell: files may have been changed since.
+    """
+    files = [path for name in CODE for path in (REPOSITORY / name).rglob("*")]
+    files = sorted(path for path in files if path.suffix in (".py", ".toml"))
+    digest = hashlib.sha256()
+    for path in [*files, REPOSITORY / "requirements.lock", *sorted(set(map(Path, more)))]:
+        if path.is_file():
+            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _git(*arguments: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,17 +146,27 @@ def load(path: Path) -> RunTables:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a file that a SIGKILL or a full disk leaves as it was, or not there."""
+    write_by(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_by(path: Path, write: Callable[[Path], object]) -> None:
+    """The same for a file that `write` writes. Raises `ResultsError`."""
     partial = path.with_name(f"{PARTIAL}{path.name}")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write(partial)
+        _fsync(partial)
         partial.rename(path)
         _fsync(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise ResultsError(f"{path}: {error.strerror or error}; make room, run again") from error
+
+
+def discard(run_dir: Path) -> None:
+    """Removes a whole run directory; one that is half removed is a partial one."""
+    partial = run_dir.with_name(f"{PARTIAL}{run_dir.name}")
+    run_dir.rename(partial)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def hand_over(*paths: Path) -> None:

@@ -9,7 +9,6 @@ its validation runs, and deleted when that is finished.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -17,13 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from testbed import results
+from testbed import metadata, results
 from testbed.errors import UsageError
-from testbed.metadata import REPOSITORY
 
 NAME = "validation"
 PATTERN = "unfinished-*.jsonl"
-CODE = ("agents", "testbed", "topologies")
 
 
 class Ledger:
@@ -101,22 +98,11 @@ def request_of(
         "variant": variant,
         "settings": list(settings),
         "stand_ins": dict(stand_ins),
-        "code": code(files),
+        "code": metadata.code(files),
         "format": results.FORMAT,
         "kernel": platform.release(),
         "python": platform.python_version(),
     }
-
-
-def code(more: Sequence[Path] = ()) -> str:
-    """A hash of everything that decides what a run does and how it is judged."""
-    files = [path for name in CODE for path in (REPOSITORY / name).rglob("*")]
-    files = sorted(path for path in files if path.suffix in (".py", ".toml"))
-    digest = hashlib.sha256()
-    for path in [*files, REPOSITORY / "requirements.lock", *more]:
-        if path.is_file():
-            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _differences(header: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:

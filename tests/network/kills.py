@@ -96,11 +96,11 @@ def one(work: Path, role: str, at_s: float, repeats: int) -> Kill | None:
         victim = _find(role, command.pid)
     phase = _phase(command.pid)
     killed_s = time.monotonic()
-    if victim:
-        _kill(victim)
+    if victim and not _killed(victim):
+        victim = 0
     ended = _ended(command, before, GONE_S if victim else 10 * GONE_S)
     gone_s = time.monotonic() - killed_s
-    left = [] if ended else [f"process {text}" for text in _strangers(before)]
+    left = [f"process {text}" for text in _strangers(before)] if victim and not ended else []
     left += _kept(work / "results")
     for pid in _strangers(before):
         _kill(int(pid.split()[0]))
@@ -185,6 +185,17 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def _killed(pid: int) -> bool:
+    """Kills a process; false for one that was at its end anyway, and stood for nothing."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state not in "ZX"
 
 
 def _ended(command: subprocess.Popen[bytes], before: set[tuple[str, str]], limit_s: float) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import claims, cli, lab, listing
+from testbed import claims, cli, commands, lab, listing
 from testbed.cli import exit_code, main
 from testbed.errors import LabError, UsageError
 
@@ -148,7 +148,7 @@ def test_an_error_for_the_user_has_no_traceback(
     def fail() -> int:
         raise error
 
-    assert cli._worded(fail) == status
+    assert commands.worded(fail) == status
     assert capsys.readouterr().err.count("\n") == 1
 
 

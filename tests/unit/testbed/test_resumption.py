@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testbed import emulation, resumption, simulation
+from testbed import emulation, metadata, resumption, simulation
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.outcome import Outcome
@@ -123,10 +123,10 @@ def test_a_line_that_was_cut_short_is_passed_over(interrupted: Path) -> None:
 def test_a_changed_file_is_other_code(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text("one")
-    before = resumption.code([mine])
-    assert resumption.code([mine]) == before
+    before = metadata.code([mine])
+    assert metadata.code([mine]) == before
     mine.write_text("two")
-    assert resumption.code([mine]) != before
+    assert metadata.code([mine]) != before
 
 
 def test_the_ledger_is_lines_of_json(interrupted: Path) -> None:

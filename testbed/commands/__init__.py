@@ -1,0 +1,78 @@
+"""What the commands share: options, a lab around their work, and errors as one line.
+
+A command of some length has a file of its own here; `testbed.cli` has the others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from testbed.errors import LabError, TestbedError, UsageError
+
+INTERRUPTED = 130
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+results_option = click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder that the run directory goes into.",
+)
+seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
+quick_option = click.option("--quick", "variant", flag_value="quick", help="Fewer runs.")
+full_option = click.option("--full", "variant", flag_value="full", help="More sizes and runs.")
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
+)
+
+
+def check_results(results: Path) -> None:
+    from testbed import results as directories
+
+    directories.check_writable(results)
+
+
+def in_lab(work: Callable[[], int]) -> int:
+    """Does the work in a private world; its errors are worded there, where they happen."""
+    from testbed import lab
+
+    if problem := lab.problem():
+        raise LabError(problem)
+    return lab.run(lambda: worded(work))
+
+
+def print_json(document: dict[str, Any]) -> None:
+    click.echo(json.dumps(document, indent=2, default=str))
+
+
+def worded(work: Callable[[], Any]) -> int:
+    """Does the work; an error meant for the user becomes one line and an exit code."""
+    from agents.options import OptionError
+    from topologies.graph import GraphError
+
+    try:
+        return int(work() or 0)
+    except click.ClickException as error:
+        return say(error.format_message(), error.exit_code)
+    except (UsageError, OptionError, GraphError) as error:
+        return say(str(error), 2)
+    except TestbedError as error:
+        return say(str(error), 1)
+    except (click.Abort, KeyboardInterrupt):
+        return say("interrupted; runs that were whole are kept", INTERRUPTED)
+    except BrokenPipeError:  # `testbed list protocols | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def say(message: str, status: int) -> int:
+    click.echo(f"testbed: {' '.join(message.split())}", err=True)
+    return status

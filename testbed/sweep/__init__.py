@@ -1,0 +1,269 @@
+"""Sweeps: an experiment at many points of its parameters, each trial a run directory of its own.
+
+A trial is whole or not there (testbed.results), and which are whole is read from the disk, never
+from a list of what was done. So a sweep that was killed, or lost its power, goes on with the same
+command: what is whole is not done again and counts once. At the end the trials are joined into
+one table, `trials.parquet` and `trials.csv`, a row for each cell of each trial.
+
+Several emulated trials at once share the processor. One that the fidelity gate voids while others
+ran beside it is thrown away and done again, with one worker fewer from then on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from testbed import document, emulation, experiment, lab, results, simulation, summary
+from testbed.errors import TestbedError, UsageError
+from testbed.experiment import Cell
+from testbed.health import MAX_VOIDED_SHARE
+from testbed.progress import Progress
+from testbed.replicates import derive
+from testbed.sweep import plan as plans
+from testbed.sweep import space
+from testbed.sweep.plan import Plan, Trial
+from testbed.sweep.workers import Answer, Workers
+
+TABLE = "trials.parquet"
+EMULATED, SIMULATED = "emulated", "simulated"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found: a row for each cell of each trial."""
+
+    folder: Path
+    experiment: str
+    seed: int
+    evidence: str
+    trials: int
+    resumed: int
+    """Trials that were whole before this command."""
+    rows: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """What --json prints."""
+        return {
+            "schema": 1,
+            "sweep_dir": str(self.folder),
+            "table": str(self.folder / TABLE),
+            "experiment": self.experiment,
+            "seed": self.seed,
+            "evidence": self.evidence,
+            "trials": self.trials,
+            "resumed": self.resumed,
+            "notes": self.notes,
+            "rows": self.rows,
+        }
+
+
+def prepare(
+    name: str,
+    over: Sequence[str],
+    *,
+    number: int | None = None,
+    seed: int = 1,
+    simulated: bool = False,
+    variant: str = "default",
+    settings: Sequence[str] = (),
+    protocols: Sequence[str] = (),
+    repeats: int | None = None,
+) -> Plan:
+    """Loads every trial, so that what is wrong with any is known before the first; `UsageError`.
+
+    `over` are axes as of `testbed.sweep.space`; `number` makes the search random.
+    """
+    tables = document.read(name, variant)
+    if protocols:
+        tables.grid["protocol"] = list(protocols)
+    axes = space.axes(over, tables)
+    points = space.points(axes, number, derive(seed, "points"))
+    loaded = [
+        (
+            point,
+            experiment.load(
+                name,
+                variant=variant,
+                settings=[*settings, *space.settings(point)],
+                protocols=protocols,
+                repeats=repeats,
+            ),
+        )
+        for point in points
+    ]
+    evidence = SIMULATED if simulated else EMULATED
+    return plans.make(loaded, seed=seed, evidence=evidence)
+
+
+def run(plan: Plan, *, folder: Path, progress: Progress, workers: int = 1) -> Sweep:
+    """Does the trials that are not whole yet, and joins them all.
+
+    Raises `UsageError` when other code has begun the sweep, `ResultsError` when the disk is full.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers {workers}: choose 1 or more")
+    with plans.opened(plan, folder) as place:
+        results.remove_abandoned(place)
+        whole = plans.done(plan, place)
+        running = _Running(plan, place, progress, workers)
+        running.do([trial for trial in plan.trials if trial.index not in whole])
+        rows = join(plan, place)
+        return Sweep(
+            folder=place,
+            experiment=plan.name,
+            seed=plan.seed,
+            evidence=plan.evidence,
+            trials=len(plan.trials),
+            resumed=len(whole),
+            rows=rows,
+            notes=running.notes,
+        )
+
+
+class _Running:
+    """The trials under way: how many at once, and how long the rest will take."""
+
+    def __init__(self, plan: Plan, place: Path, progress: Progress, workers: int) -> None:
+        self.plan = plan
+        self.place = place
+        self.progress = progress
+        self.workers = workers
+        self.notes: list[str] = []
+        self._measured_s = self._expected_s = 0.0
+
+    def do(self, trials: Sequence[Trial]) -> None:
+        waiting = deque(trials)
+        self.progress.expect(sum(map(expected_s, trials)))
+        with Workers[Trial](self._work) as busy:
+            while waiting or len(busy):
+                while waiting and len(busy) < self.workers:
+                    busy.start(waiting.popleft())
+                for answer in busy.answers():
+                    if answer.crowd > 1 and not answer.value["healthy"]:
+                        self._again(answer)
+                        waiting.append(answer.task)
+                    else:
+                        self._count(answer, len(waiting) + len(busy), sum(map(expected_s, waiting)))
+
+    def _work(self, trial: Trial) -> dict[str, Any]:
+        """Does one trial in the worker's process; returns where it is, and whether it is fit."""
+        do = _emulated if self.plan.evidence == EMULATED else _simulated
+        path = do(trial, self.place)
+        runs = pd.read_parquet(path / "runs.parquet", columns=["cell", "voided"])
+        share = runs.groupby("cell")["voided"].mean().max()
+        return {"path": path, "healthy": bool(share <= MAX_VOIDED_SHARE), "share": float(share)}
+
+    def _again(self, answer: Answer[Trial]) -> None:
+        results.discard(answer.value["path"])
+        self.workers = max(1, min(self.workers, answer.crowd - 1))
+        note = (
+            f"{answer.crowd} trials at once are too many for this machine "
+            f"({answer.value['share']:.0%} of the runs of a cell voided): going on with "
+            f"{self.workers}, and that trial is done again"
+        )
+        self.notes.append(note)
+        print(f"sweep: {note}", file=sys.stderr)
+
+    def _count(self, answer: Answer[Trial], left: int, waiting_s: float) -> None:
+        expected = expected_s(answer.task)
+        self._measured_s += answer.seconds
+        self._expected_s += expected
+        left_s = waiting_s * self._measured_s / self._expected_s / self.workers
+        self.progress.advance(expected)
+        self.progress.note(f"{left} trials to go, about {left_s:.0f} s")
+
+
+def expected_s(trial: Trial) -> float:
+    """Roughly how long a trial takes; what was measured corrects the scale."""
+    cells: Sequence[Cell] = trial.experiment.cells
+    return 0.1 + sum(map(emulation.expected_s, cells))
+
+
+def _simulated(trial: Trial, place: Path) -> Path:
+    return simulation.simulate(trial.experiment, seed=trial.seed, folder=place, progress=Progress())
+
+
+def _emulated(trial: Trial, place: Path) -> Path:
+    """A lab in the worker, so that trials at once do not see each other."""
+    reading, writing = os.pipe()
+
+    def main() -> int:
+        try:
+            path = emulation.emulate(
+                trial.experiment, seed=trial.seed, folder=place, progress=Progress()
+            )
+        except TestbedError as error:
+            os.write(writing, json.dumps([type(error) is UsageError, str(error)]).encode())
+            return 1
+        os.write(writing, json.dumps([None, str(path)]).encode())
+        return 0
+
+    status = lab.run(main)
+    os.close(writing)
+    with open(reading) as said:
+        answer = said.read()
+    if status in (129, 130, 143):
+        raise KeyboardInterrupt
+    if not answer:
+        raise TestbedError(f"trial {trial.point}: its lab ended with status {status}")
+    usage, text = json.loads(answer)
+    if usage is not None:
+        raise (UsageError if usage else TestbedError)(text)
+    return Path(text)
+
+
+def join(plan: Plan, place: Path) -> list[dict[str, Any]]:
+    """Writes the table of all whole trials, in the order of the grid; returns its rows.
+
+    A trial of the plan that is missing raises `TestbedError`.
+    """
+    whole = plans.done(plan, place)
+    rows: list[dict[str, Any]] = []
+    for trial in sorted(plan.trials, key=lambda trial: trial.index):
+        if trial.index not in whole:
+            raise TestbedError(f"{place}: trial {trial.index} is missing; run the sweep again")
+        tables = results.load(whole[trial.index])
+        for cell in summary.rows(tables):
+            rows.append(
+                {
+                    "trial": trial.index,
+                    **trial.point,
+                    **cell,
+                    "ok": bool(tables.health["ok"]),
+                    "seed": trial.seed,
+                    "run_dir": str(whole[trial.index].relative_to(place)),
+                }
+            )
+    _write(place, pd.DataFrame([_flat(row) for row in rows]))
+    return rows
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A metric becomes four columns; a list or a table of options becomes text."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict) and set(value) == {"mean", "sd", "low", "high"}:
+            flat |= {f"{name}_{part}": number for part, number in value.items()}
+        else:
+            flat[name] = json.dumps(value) if isinstance(value, dict | list) else value
+    return flat
+
+
+def _write(place: Path, table: pd.DataFrame) -> None:
+    writers: dict[str, Callable[[Path], Any]] = {
+        TABLE: lambda path: table.to_parquet(path, index=False),
+        "trials.csv": lambda path: table.to_csv(path, index=False),
+    }
+    for name, write in writers.items():
+        results.write_by(place / name, write)
+    results.hand_over(place.parent.parent, place.parent, place)

@@ -1,0 +1,116 @@
+"""Trials in processes of their own, some at a time: a crash costs one trial, and memory is freed.
+
+Each is forked from the command, so that nothing is imported twice, and dies with it. What a trial
+answers, or the error that it ends with, comes through a pipe.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from testbed.errors import TestbedError
+from testbed.kernel import namespaces
+from testbed.lab import GRACE_S
+
+Task = TypeVar("Task")
+
+_fork = multiprocessing.get_context("fork")
+
+
+@dataclass
+class _Worker(Generic[Task]):
+    task: Task
+    process: Any
+    answers: Connection
+    began: float
+    crowd: int
+    """The most workers that there were at once during its life, itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Task]):
+    """What became of a task; raises when it failed."""
+
+    task: Task
+    value: Any
+    seconds: float
+    crowd: int
+
+
+class Workers(Generic[Task]):
+    """A context manager; processes that are left at its end are ended."""
+
+    def __init__(self, work: Callable[[Task], Any]) -> None:
+        """`work` runs in the worker; what it returns must be picklable."""
+        self._work = work
+        self._busy: list[_Worker[Task]] = []
+
+    def __enter__(self) -> Workers[Task]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._busy:
+            worker.process.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for worker in self._busy:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            worker.process.kill()
+            worker.process.join()
+
+    def __len__(self) -> int:
+        return len(self._busy)
+
+    def start(self, task: Task) -> None:
+        """Starts on a task."""
+        answers, end = _fork.Pipe(duplex=False)
+        process = _fork.Process(target=_serve, args=(self._work, task, end, os.getpid()))
+        process.start()
+        end.close()
+        self._busy.append(_Worker(task, process, answers, time.monotonic(), 0))
+        for worker in self._busy:
+            worker.crowd = max(worker.crowd, len(self._busy))
+
+    def answers(self) -> Iterator[Answer[Task]]:
+        """Waits for a worker to end, and yields what those that have ended answer.
+
+        Raises the error of one that failed, `TestbedError` for one that was killed.
+        """
+        ready = wait([worker.answers for worker in self._busy])
+        for worker in [each for each in self._busy if each.answers in ready]:
+            failure, value = None, None
+            try:
+                failure, value = worker.answers.recv()
+            except EOFError:
+                failure = TestbedError(
+                    f"a trial was killed ({worker.task}); is memory short? run the sweep again"
+                )
+            worker.process.join()
+            worker.answers.close()
+            self._busy.remove(worker)
+            if failure is not None:
+                raise failure
+            yield Answer(worker.task, value, time.monotonic() - worker.began, worker.crowd)
+
+
+def _serve(work: Callable[[Task], Any], task: Task, answers: Connection, parent: int) -> None:
+    # Forked by the only thread of the command: the kernel's word for "with the parent" holds.
+    namespaces.die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        return
+    answer: tuple[TestbedError | None, Any]
+    try:
+        answer = None, work(task)
+    except KeyboardInterrupt:
+        return
+    except TestbedError as error:
+        answer = error, None
+    with suppress(BrokenPipeError):
+        answers.send(answer)

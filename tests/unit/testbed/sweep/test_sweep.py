@@ -1,0 +1,178 @@
+"""Sweeps in virtual time: each trial once, whatever happens; the same answers again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from testbed import metadata, results, simulation, sweep
+from testbed.errors import TestbedError, UsageError
+from testbed.progress import Progress
+from testbed.sweep import Sweep
+from testbed.sweep import plan as plans
+from testbed.sweep.plan import Plan, Trial
+
+OVER = ("fan_out=1,2", "loss_ratio=0,0.3")
+
+
+def planned(*over: str, **changes: Any) -> Plan:
+    chosen: dict[str, Any] = {"settings": ("nodes=8", "protocol=push"), "repeats": 2}
+    return sweep.prepare("latency", over or OVER, simulated=True, **(chosen | changes))
+
+
+def swept(folder: Path, plan: Plan | None = None, workers: int = 1) -> Sweep:
+    return sweep.run(plan or planned(), folder=folder, progress=Progress(), workers=workers)
+
+
+def without_places(found: Sweep) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "run_dir"} for row in found.rows]
+
+
+def test_each_trial_is_a_run_directory_and_a_row(tmp_path: Path) -> None:
+    found = swept(tmp_path)
+    assert [(row["fan_out"], row["loss_ratio"]) for row in found.rows] == [
+        (1, 0),
+        (1, 0.3),
+        (2, 0),
+        (2, 0.3),
+    ]
+    for row in found.rows:
+        tables = results.load(found.folder / row["run_dir"])
+        assert tables.manifest["seed"] == row["seed"]
+        assert set(tables.runs["loss_ratio"]) == {row["loss_ratio"]}
+        assert row["runs"] == len(tables.runs) == 2
+    table = pd.read_parquet(found.folder / "trials.parquet")
+    assert table["rounds_to_all_mean"].tolist() == [
+        row["rounds_to_all"]["mean"] for row in found.rows
+    ]
+    assert len(pd.read_csv(found.folder / "trials.csv")) == 4
+
+
+def test_the_order_is_shuffled_and_the_answers_do_not_depend_on_it(tmp_path: Path) -> None:
+    plan = planned("fan_out=1,2,3,4", "loss_ratio=0,0.1,0.2")
+    assert [trial.index for trial in plan.trials] != list(range(12))
+    assert sorted(trial.index for trial in plan.trials) == list(range(12))
+    one, two = swept(tmp_path / "1"), swept(tmp_path / "2", workers=2)
+    assert without_places(one) == without_places(two)
+
+
+def test_what_is_whole_is_not_done_again(tmp_path: Path) -> None:
+    first = swept(tmp_path)
+    gone = first.folder / first.rows[2]["run_dir"]
+    results.discard(gone)
+    (first.folder / "latency" / f"{results.PARTIAL}left").mkdir()
+    (first.folder / "trials.parquet").unlink()
+    kept = {row["run_dir"] for row in first.rows} - {str(gone.relative_to(first.folder))}
+    second = swept(tmp_path)
+    assert second.resumed == 3
+    assert kept < {row["run_dir"] for row in second.rows}
+    assert without_places(second) == without_places(first)
+    assert len(results.whole_runs(second.folder)) == 4
+    assert not list(second.folder.glob(f"**/{results.PARTIAL}*"))
+
+
+def test_a_trial_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    first = swept(tmp_path)
+    again = planned().trials[0]
+    simulation.simulate(again.experiment, seed=again.seed, folder=first.folder, progress=Progress())
+    assert without_places(swept(tmp_path)) == without_places(first)
+
+
+def test_runs_of_other_code_or_format_are_not_mixed(tmp_path: Path) -> None:
+    folder = swept(tmp_path).folder
+    for file in (folder / "sweep.json", folder / "latency" / "latest" / "manifest.json"):
+        text = file.read_text()
+        for key, words in (("code", "begun by other code"), ("format", "format 99")):
+            file.write_text(json.dumps(json.loads(text) | {key: 99}))
+            with pytest.raises(UsageError, match=words):
+                swept(tmp_path)
+        file.write_text(text)
+    assert swept(tmp_path).resumed == 4
+
+
+def test_code_is_another_when_a_file_of_it_has_changed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("a = 1")
+    codes = [metadata.code(), metadata.code([str(mine)])]
+    mine.write_text("a = 2")
+    codes.append(metadata.code([str(mine)]))
+    assert len(set(codes)) == 3
+    assert codes[0] == metadata.code()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 2}, {"repeats": 4}, {"settings": ("nodes=10", "protocol=push")}],
+    ids=["seed", "repeats", "settings"],
+)
+def test_another_question_is_another_folder(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert planned(**changes).folder(tmp_path) != planned().folder(tmp_path)
+    assert planned().folder(tmp_path) == planned().folder(tmp_path)
+
+
+def test_two_commands_are_not_at_one_sweep(tmp_path: Path) -> None:
+    with plans.opened(planned(), tmp_path), pytest.raises(UsageError, match="another command"):
+        swept(tmp_path)
+
+
+def test_every_trial_is_checked_before_the_first() -> None:
+    with pytest.raises(UsageError, match=r"loss_ratio=1\.5"):
+        planned("loss_ratio=0,1.5")
+
+
+def test_a_trial_that_fails_ends_the_sweep_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(trial: Trial, place: Path) -> Path:
+        raise TestbedError("the disk is full")
+
+    monkeypatch.setattr(sweep, "_simulated", fail)
+    with pytest.raises(TestbedError, match="the disk is full"):
+        swept(tmp_path, workers=2)
+
+
+def test_a_trial_that_is_killed_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_simulated", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(TestbedError, match="a trial was killed"):
+        swept(tmp_path)
+
+
+def test_trials_that_disturb_each_other_are_done_again_by_fewer_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = sweep._Running._work
+    spoilt = tmp_path / "spoilt"
+
+    def crowded(self: sweep._Running, trial: Trial) -> dict[str, Any]:
+        """The first trial to end is voided, as it would be on a full processor."""
+        answer = true(self, trial)
+        try:
+            spoilt.touch(exist_ok=False)
+        except FileExistsError:
+            return answer
+        return answer | {"healthy": False, "share": 0.5}
+
+    monkeypatch.setattr(sweep._Running, "_work", crowded)
+    found = swept(tmp_path / "results", workers=2)
+    assert len(found.notes) == 1
+    assert "50% of the runs of a cell voided): going on with 1" in found.notes[0]
+    assert len(results.whole_runs(found.folder)) == 4
+    assert sorted(row["trial"] for row in found.rows) == [0, 1, 2, 3]
+
+
+def test_a_voided_trial_that_had_the_machine_for_itself_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = sweep._Running._work
+    monkeypatch.setattr(
+        sweep._Running, "_work", lambda *given: true(*given) | {"healthy": False, "share": 1.0}
+    )
+    assert swept(tmp_path).notes == []
