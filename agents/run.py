@@ -68,6 +68,9 @@ class Outlet(Protocol):
     def stored(self, run: int) -> Mapping[str, bytes]:
         """The values that an earlier life of the node kept."""
 
+    def settled(self, run: int) -> set[MessageId]:
+        """What an earlier life of the node delivered or declared lost."""
+
     def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
         """Asks for `run.fire(serial, name, ...)` at a time."""
 
@@ -153,6 +156,7 @@ class Run:
         self.trace.write(Event.start, self.id, at_ns, value=late_ns, round=spec.again)
         if spec.again:
             self.timing.resume(self._elapsed(at_ns))
+            self.settled |= self.outlet.settled(self.id) if spec.settle else set()
             elapsed_ns = at_ns - spec.at_ns
             self.begun = streams.due_by(elapsed_ns, spec.interval_s, self.mine)
         self._schedule_tick()

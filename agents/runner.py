@@ -30,11 +30,12 @@ from time import monotonic_ns, time_ns
 from typing import Any
 
 from agents import groups, registry
+from agents.api import MessageId
 from agents.hosts import Hosts
 from agents.kept import Kept
 from agents.options import OptionError
 from agents.run import Run, RunSpec
-from agents.trace import Event, Trace
+from agents.trace import Event, Trace, read
 from agents.wire import MAX_DATAGRAM, Dialect, Reason, decode
 
 SO_TIMESTAMPNS = 35  # Linux's asm-generic/socket.h; Python's socket module does not name them
@@ -151,6 +152,14 @@ class Runner:
     def stored(self, run: int) -> Mapping[str, bytes]:
         """The values that an earlier process of this node kept."""
         return self.kept.of(run)
+
+    def settled(self, run: int) -> set[MessageId]:
+        """What an earlier process of this node delivered or declared lost, by its trace."""
+        return {
+            MessageId(record.origin, record.sequence)
+            for record in read(self.trace.path)
+            if record.run == run and record.event in (Event.deliver, Event.lost)
+        }
 
     def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
         heappush(self.wakes, (due_ns, serial, run, name))

@@ -104,6 +104,7 @@ class Trace:
     """Appends the events of one agent to a file. The methods raise `OSError` as write(2) does."""
 
     def __init__(self, path: Path | str) -> None:
+        self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         # An agent that starts again appends; what it tore when it died would shift every record.
         size = os.fstat(self._fd).st_size

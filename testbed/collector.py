@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def read_events(folder: Path, runs: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 
 def deliveries(events: pd.DataFrame) -> pd.DataFrame:
-    """First receipts, the source's own at time 0 included."""
+    """Every delivery, the sources' own included: in a run that is no stream, first receipts."""
     delivered = events[events["event"] == "deliver"]
     return delivered[list(COLUMNS["deliveries"])].reset_index(drop=True)
 
@@ -89,6 +90,26 @@ def count_rows(counts: Sequence[Count], level: int) -> list[dict[str, Any]]:
             "bytes": count.bytes,
         }
         for count in counts
+    ]
+
+
+def span_rows(
+    before: Sequence[Count], after: Sequence[Count], batch: int, stop_ns: int
+) -> list[dict[str, Any]]:
+    """The core's counts at the start of a batch and at its end.
+
+    What was not counted yet at the start has a row with 0 there, so that the difference shows it.
+    """
+    known = {(count.input, count.output, count.type) for count in before}
+    new = [
+        replace(count, packets=0, bytes=0)
+        for count in after
+        if (count.input, count.output, count.type) not in known
+    ]
+    return [
+        {"batch": batch, "time_ns": time_ns, **row}
+        for time_ns, counts in ((0, [*before, *new]), (stop_ns, after))
+        for row in count_rows(counts, level=0)
     ]
 
 

@@ -1,9 +1,10 @@
 """Runs an experiment on emulated hosts and writes its run directory.
 
 Cells that share a network share one session, so a grid of protocols and repeats pays for each
-network once. Two kinds of cells: a *dissemination* keeps a number of multicasts under way until
+network once. Three kinds of cells: a *dissemination* keeps a number of multicasts under way until
 each has reached every node or its horizon; a *saturated* cell lets every node spread several
-multicasts at once and reads the core router's counters once a period.
+multicasts at once and reads the core router's counters once a period; a *stream* has sources that
+send many multicasts, and reads the core's counters when all is quiet before and after.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ def expected_s(cell: Cell) -> float:
     at_once = concurrency(cell, round_s)
     if run.kind == "saturated":
         return (run.rounds / at_once + run.warmup_rounds) * round_s
+    if run.kind == "stream":
+        rounds = EXPECTED_ROUNDS + run.linger_rounds
+        return -(-run.repeats // at_once) * (run.sending_s() + rounds * round_s)
     return run.repeats / min(at_once, run.repeats) * EXPECTED_ROUNDS * round_s
 
 
@@ -86,6 +90,8 @@ class Emulation:
                     self.progress.note(f"{cell.protocol}, {cell.nodes} nodes")
                     if cell.run.kind == "saturated":
                         self._saturate(session, boot, cell)
+                    elif cell.run.kind == "stream":
+                        self._stream(session, boot, cell)
                     else:
                         self._disseminate(session, boot, cell)
                 ledger = session.finish()
@@ -140,7 +146,7 @@ class Emulation:
                     replicate.reasons.append(death)
             now_ns = time.monotonic_ns()
             for run, replicate in list(active.items()):
-                if replicate.infected == cell.nodes:
+                if replicate.complete:
                     complete_ns.setdefault(run, now_ns)
                 enough = now_ns >= complete_ns.get(run, now_ns + 1) + linger_ns
                 if enough or replicate.reasons or now_ns > replicate.start_ns + horizon_ns:
@@ -199,6 +205,57 @@ class Emulation:
         for replicate in replicates:
             replicate.stop_ns = time.monotonic_ns()
             replicate.reasons += deaths
+
+    def _stream(self, session: Session, boot: int, cell: Cell) -> None:
+        """Runs streams, `concurrent` of them at a time, between two moments of quiet."""
+        round_s = self._round_s(session, boot, cell)
+        orders = self._orders(boot, cell, cell.run.repeats, round_s)
+        at_once = concurrency(cell, round_s)
+        while mine := list(itertools.islice(orders, at_once)):
+            session.quieten()
+            before_ns, before = session.sample_core()
+            self._start(session, mine)
+            self._follow(session, mine, round_s)
+            session.quieten()
+            after_ns, after = session.sample_core()
+            batch = len(self.batches)
+            self.samples += collector.span_rows(before, after, batch, after_ns - before_ns)
+            packets = sum(count.packets for count in after) - sum(each.packets for each in before)
+            self.batches.append(
+                {
+                    "batch": batch,
+                    "cell": cell.index,
+                    "runs": len(mine),
+                    "rounds": (after_ns - mine[0].start_ns) / 1e9 / round_s,
+                    "core_packets": packets,
+                    "first_run": mine[0].order.run,
+                }
+            )
+            self.progress.advance(expected_s(cell) * len(mine) / cell.run.repeats)
+
+    def _follow(self, session: Session, mine: Sequence[Replicate], round_s: float) -> None:
+        """Waits for the end of streams, and ends them."""
+        run = mine[0].cell.run
+        horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
+        linger_ns = int(run.linger_rounds * round_s * 1e9)
+        active = {replicate.order.run: replicate for replicate in mine}
+        until_ns = {number: each.start_ns + horizon_ns for number, each in active.items()}
+        while active:
+            left_ns = min(until_ns[number] for number in active) - time.monotonic_ns()
+            settled = session.settlements(timeout_s=min(max(left_ns / 1e9, 0.001), 0.5))
+            deaths = session.deaths()
+            now_ns = time.monotonic_ns()
+            for number, node in settled:
+                if number in active:
+                    active[number].settled.add(node)
+                    if active[number].complete:
+                        until_ns[number] = min(until_ns[number], now_ns + linger_ns)
+            for number, replicate in list(active.items()):
+                replicate.reasons += deaths
+                if replicate.reasons or now_ns >= until_ns[number]:
+                    session.stop([number])
+                    replicate.stop_ns = now_ns
+                    del active[number]
 
     def _round_s(self, session: Session, boot: int, cell: Cell) -> float:
         if cell.run.round_s is not None:

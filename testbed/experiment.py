@@ -185,6 +185,7 @@ def _cell(
         run=make_settings(Run, run),
         faults=tables.faults,
     )
+    cell.run.check(cell.nodes)
     # An address plan that does not fit is found here.
     drawing.check(
         cell.faults,

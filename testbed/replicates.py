@@ -32,9 +32,18 @@ class Replicate:
     start_ns: int = 0
     stop_ns: int = 0
     infected: int = 0
+    settled: set[int] = field(default_factory=set)
+    """Nodes that have delivered or declared lost all of a stream."""
     faulty: frozenset[int] = frozenset()
     """Nodes that are dead, stopped or cut off from the source when the run ends."""
     reasons: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to come at any node."""
+        if self.cell.run.kind == "stream":
+            return len(self.settled) == self.cell.nodes
+        return self.infected == self.cell.nodes
 
     def row(self) -> dict[str, Any]:
         cell, order = self.cell, self.order
@@ -72,7 +81,10 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         **{name: cell.options.get(name) for name in COMMON},
         "options": json.dumps(own, sort_keys=True),
         "subnets": len(cell.graph().subnets),
+        "kind": cell.run.kind,
         "sources": cell.run.sources,
+        "messages": cell.run.messages,
+        "interval_s": cell.run.interval_s,
         "faults": faults.describe(cell.faults),
     }
 
@@ -87,6 +99,8 @@ def concurrency(cell: Cell, round_s: float) -> int:
     """Multicasts at once that together ask for no more than `datagrams_per_s`, at least one."""
     if cell.run.concurrent is not None:
         return cell.run.concurrent
+    if cell.run.kind == "stream":
+        return 1
     a_round = cell.nodes * int(cell.options.get("fan_out", 1))
     busy = 1.0 if cell.run.kind == "saturated" else MEAN_ACTIVITY
     return max(1, int(cell.run.datagrams_per_s * round_s / (a_round * busy)))
@@ -109,7 +123,7 @@ def replicates(
     """
     for repeat in range(first, first + count):
         own = derive(seed, "run", cell.index, repeat)
-        source = Random(derive(own, "source")).choice(among or range(cell.nodes))
+        drawn = Random(derive(own, "source"))
         order = Order(
             run=next(numbers),
             seed=own,
@@ -117,7 +131,18 @@ def replicates(
             options=dict(cell.options),
             timing=cell.timing,
             round_s=round_s,
-            sources="all" if cell.run.sources == "all" else [source],
+            sources=_sources(cell, drawn, among or range(cell.nodes)),
             payload_bytes=cell.run.payload_bytes,
+            messages=cell.run.messages,
+            interval_s=cell.run.interval_s,
+            settle=cell.run.kind == "stream",
         )
         yield Replicate(order, cell, boot)
+
+
+def _sources(cell: Cell, drawn: Random, among: Sequence[int]) -> list[int] | str:
+    """The sources of one run; "all" where every node holds a multicast at the start."""
+    run = cell.run
+    if run.kind == "stream" and run.sources != "one":
+        return sorted(drawn.sample(among, min(run.senders(cell.nodes), len(among))))
+    return "all" if run.sources == "all" else [drawn.choice(among)]

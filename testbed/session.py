@@ -57,6 +57,10 @@ class Order:
     round_s: float
     sources: list[int] | str
     payload_bytes: int
+    messages: int = 1
+    interval_s: float = 0.0
+    settle: bool = False
+    """Whether agents report when they have all of a stream; see `Session.settlements`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Session:
         self._seed = seed
         self._stack = ExitStack()
         self._infected: list[tuple[int, int]] = []
+        self._settled: list[tuple[int, int]] = []
         self._deaths: list[str] = []
         self._kills: dict[int, int] = {}
         self._doomed: set[int] = set()
@@ -160,6 +165,12 @@ class Session:
         infected, self._infected = self._infected, []
         return infected
 
+    def settlements(self, timeout_s: float) -> list[tuple[int, int]]:
+        """(run, node) that has delivered or declared lost all of a stream, since the last call."""
+        self._listen(timeout_s)
+        settled, self._settled = self._settled, []
+        return settled
+
     def deaths(self) -> list[str]:
         """Agents that died since the last call, worded; each has been started again by now."""
         self._listen(0)
@@ -209,6 +220,10 @@ class Session:
         """Waits for a time on the monotonic clock, hearing the agents meanwhile."""
         while (left_s := monotonic_s - time.monotonic()) > 0:
             self._listen(left_s)
+
+    def quieten(self) -> None:
+        """Waits until no datagram moves any more. Raises `SessionError` when they do not stop."""
+        self._drain()
 
     def sample_core(self) -> tuple[int, list[Count]]:
         """The core router's counts and the monotonic time in ns at which they stood."""
@@ -301,6 +316,8 @@ class Session:
             kind = report["is"]
             if kind == "infected":
                 self._infected.append((report["run"], report["node"]))
+            elif kind == "settled":
+                self._settled.append((report["run"], report["node"]))
             elif kind == "ready":
                 self.ready.add(report["node"])
                 self._welcome(report["node"])

@@ -15,7 +15,7 @@ from agents.timing import MODES
 
 T = TypeVar("T")
 
-KINDS = ("dissemination", "saturated")
+KINDS = ("dissemination", "saturated", "stream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,43 @@ class Grid:
 class Run:
     """How a cell is measured. A value may be a list along `nodes`, or a table by protocol."""
 
-    kind: str = option("dissemination", choices=KINDS, help="to the last node, or at saturation")
-    sources: str = option("one", choices=("one", "all"), help="who has the multicast at the start")
+    kind: str = option("dissemination", choices=KINDS, help="of measurement")
+    sources: str = option("one", help="who multicasts: one, all, or how many random nodes")
+    messages: int = option(1, unit="multicasts", low=1, help="of each source of a stream")
+    interval_s: float = option(0.0, unit="s", low=0, high=3600, help="between two of a source")
     round_s: float | None = option(0.5, unit="s", low=0.01, high=3600, help="period; or auto")
     warmup_rounds: int = option(1, unit="rounds", low=0, help="not measured, when saturated")
     rounds: int = option(100, unit="multicasts x periods", low=1, help="measured when saturated")
-    horizon_rounds: int = option(40, unit="rounds", low=1, help="a dissemination stops here")
-    linger_rounds: int = option(
-        0, unit="rounds", low=0, help="a dissemination goes on after the last node has it"
+    horizon_rounds: int = option(
+        40, unit="rounds", low=1, help="a run stops so long after its last multicast"
     )
-    repeats: int = option(20, unit="runs", low=1, help="multicasts of a dissemination cell")
+    linger_rounds: int = option(
+        0, unit="rounds", low=0, help="a run goes on after the last node has everything"
+    )
+    repeats: int = option(20, unit="runs", low=1, help="of a dissemination or stream")
     concurrent: int | None = option(1, unit="runs", low=1, help="at once; or auto")
     datagrams_per_s: int = option(6000, low=1, help="what `concurrent = auto` may ask of a machine")
     payload_bytes: int = option(64, unit="bytes", low=0, high=1200, help="of each multicast")
+
+    def check(self, nodes: int) -> None:
+        """Raises `OptionError` for settings that do not go together in a group of that size."""
+        known = self.sources in ("one", "all") or self.sources.isdecimal()
+        if not known or not 1 <= self.senders(nodes) <= nodes:
+            raise OptionError(f'sources={self.sources!r}: choose "one", "all", or 1..{nodes}')
+        if self.kind == "stream":
+            return
+        if self.messages > 1 or self.sources not in ("one", "all", "1"):
+            setting = "messages" if self.messages > 1 else "sources"
+            value = getattr(self, setting)
+            raise OptionError(f'{setting}={value}: that is a stream; set kind = "stream"')
+
+    def senders(self, nodes: int) -> int:
+        """How many nodes multicast in a stream."""
+        return {"one": 1, "all": nodes}.get(self.sources) or int(self.sources)
+
+    def sending_s(self) -> float:
+        """Seconds from the first multicast to the last one of a source."""
+        return (self.messages - 1) * self.interval_s
 
 
 AUTO = ("round_s", "concurrent")
@@ -58,6 +82,8 @@ def make_settings(cls: type[T], values: Mapping[str, Any]) -> T:
     """Makes a `Grid` or a `Run`; raises `OptionError` naming the setting, the value, the remedy."""
     auto = [name for name in AUTO if values.get(name) == "auto"]
     given = {name: value for name, value in values.items() if name not in auto}
+    if isinstance(given.get("sources"), int) and not isinstance(given["sources"], bool):
+        given["sources"] = str(given["sources"])  # a number of sources
     for info in describe(cls):
         if info.name in given:
             check_type(info.name, info.kind, given[info.name])

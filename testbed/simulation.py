@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,8 @@ class EventSimulation:
             boot, network = self._network(cell)
             if cell.run.kind == "saturated":
                 self._saturate(boot, network, cell)
+            elif cell.run.kind == "stream":
+                self._stream(boot, network, cell)
             else:
                 self._disseminate(boot, network, cell)
 
@@ -110,6 +112,8 @@ class EventSimulation:
             round_s=order.round_s,
             sources=order.sources,
             payload_bytes=order.payload_bytes,
+            messages=order.messages,
+            interval_s=order.interval_s,
             record=Recorder(order.run),
         )
 
@@ -146,6 +150,38 @@ class EventSimulation:
             self._end(replicate, simulation)
             self.progress.advance(expected_s(cell) / cell.run.repeats)
 
+    def _stream(self, boot: int, network: Network, cell: Cell) -> None:
+        """Runs streams; a batch is those that an emulation would have under way at once."""
+        run, round_s = cell.run, cell.run.round_s or ROUND_S
+        horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
+        linger_ns = int(run.linger_rounds * round_s * 1e9)
+        orders = replicates(self.seed, self._runs, boot, cell, run.repeats, round_s)
+        while mine := list(islice(orders, concurrency(cell, round_s))):
+            counted: Counter[tuple[str, str, int]] = Counter()
+            sizes: Counter[tuple[str, str, int]] = Counter()
+            for replicate in mine:
+                simulation = self._start(network, replicate)
+                simulation.advance(horizon_ns, until_settled=True)
+                simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
+                _tally(simulation, counted, sizes)
+                last_ns = simulation.now_ns
+                self._end(replicate, simulation)
+                self.progress.advance(expected_s(cell) / run.repeats)
+            core, batch = network.graph.core.name, len(self.batches)
+            counts = [Count(core, *way, n, sizes[way]) for way, n in sorted(counted.items())]
+            self.samples += collector.span_rows([], counts, batch, last_ns)
+            self.batches.append(
+                {
+                    "batch": batch,
+                    "cell": cell.index,
+                    "runs": len(mine),
+                    "rounds": last_ns / 1e9 / round_s,
+                    "core_packets": counted.total(),
+                    "voided": False,
+                    "first_run": mine[0].order.run,
+                }
+            )
+
     def _saturate(self, boot: int, network: Network, cell: Cell) -> None:
         """Samples the core's counts at the end of the warm-up and of each period after it."""
         round_s = cell.run.round_s or ROUND_S
@@ -162,11 +198,7 @@ class EventSimulation:
             simulation = self._start(network, replicate)
             for place, time_ns in enumerate(times_ns):
                 simulation.advance(time_ns)
-                for crossing in simulation.crossings:
-                    for kind, number in crossing.packets.items():
-                        way = crossing.input, crossing.output, kind
-                        packets[place][way] += number
-                        sizes[place][way] += crossing.bytes[kind]
+                _tally(simulation, packets[place], sizes[place])
             self._end(replicate, simulation)
             self.progress.advance(expected_s(cell) / at_once)
         first = {"batch": len(self.batches), "cell": cell.index, "runs": at_once}
@@ -216,12 +248,30 @@ class EventSimulation:
         }
 
 
+def _tally(
+    simulation: Simulation,
+    packets: Counter[tuple[str, str, int]],
+    sizes: Counter[tuple[str, str, int]],
+) -> None:
+    """Adds what the core of a run has forwarded so far, by way and type."""
+    for crossing in simulation.crossings:
+        for kind, number in crossing.packets.items():
+            way = crossing.input, crossing.output, kind
+            packets[way] += number
+            sizes[way] += crossing.bytes[kind]
+
+
 def expected_events(cell: Cell) -> float:
     """Roughly the events of a cell: a tick, and of each datagram the sending and the receipt."""
     a_round = cell.nodes * (1 + 2 * int(cell.options.get("fan_out", 1)))
     if cell.run.kind == "saturated":
         at_once = min(concurrency(cell, cell.run.round_s or ROUND_S), cell.run.rounds)
         return a_round * (cell.run.rounds + at_once * cell.run.warmup_rounds)
+    if cell.run.kind == "stream":
+        run, round_s = cell.run, cell.run.round_s or ROUND_S
+        rounds = run.sending_s() / round_s + min(TYPICAL_ROUNDS, run.horizon_rounds)
+        multicasts = run.senders(cell.nodes) * run.messages
+        return run.repeats * (a_round * rounds + 2 * cell.nodes * multicasts)
     return a_round * cell.run.repeats * min(TYPICAL_ROUNDS, cell.run.horizon_rounds)
 
 

@@ -1,8 +1,9 @@
 """What a run directory holds, as pandas tables; metrics, claims and plots get nothing else.
 
-A *run* is one multicast, the replicate of all statistics. A *cell* is one point of the experiment's
-grid. A *batch* is a stretch of time in which several runs of one cell kept the core busy at once.
-Times are in nanoseconds from the run's start. Missing data is missing, never zero.
+A *run* is one multicast, or one stream of them: the replicate of all statistics. A *cell* is one
+point of the experiment's grid. A *batch* is a stretch of time in which several runs of one cell
+kept the core busy at once. Times are in nanoseconds from the run's start. Missing data is missing,
+never zero.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "options",
         "round_s",
         "subnets",
+        "kind",
         "sources",
+        "messages",
+        "interval_s",
         "faults",
         "survivors",
         "faulty",
@@ -54,7 +58,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "bytes",
         "value",
     ),
-    "deliveries": ("run", "host", "time_ns", "hop", "parent", "round"),
+    "deliveries": ("run", "host", "time_ns", "origin", "sequence", "hop", "parent", "round"),
     "hosts": ("node", "name", "subnet", "address"),
     "counters": (
         "batch",
@@ -82,6 +86,8 @@ CELL = (
     "retention",
     "options",
     "sources",
+    "messages",
+    "interval_s",
     "faults",
 )
 """The columns of `runs` that tell one cell from another in a table or a plot."""
@@ -94,10 +100,10 @@ class RunTables:
     `runs.faulty` lists the nodes that are dead, stopped or cut off from the source when the run
     ends; the others, `runs.survivors` of them, are correct, and it is they that a run must reach.
     `runs.voided` marks what the health checks refuse to have judged, `runs.reasons` says why.
-    `batches.rounds` are the measured periods, `runs` the multicasts that were saturated at once,
-    and `core_packets` what the core router forwarded meanwhile, in both directions together. A
-    batch may fill several rows, one a stretch of time: their scatter shows whether the count is
-    as steady as independent draws are.
+    `batches.rounds` are the measured periods, `runs` the multicasts that were saturated at once, or
+    the streams that were under way together, and `core_packets` what the core router forwarded
+    meanwhile, in all directions together. A batch may fill several rows, one a stretch of time:
+    their scatter shows whether the count is as steady as independent draws are.
     """
 
     manifest: Mapping[str, Any]

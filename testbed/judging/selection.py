@@ -98,13 +98,13 @@ def _example(cell: pd.DataFrame) -> str:
 def dissemination(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
     """Arms of runs that start at one node, a row a run, with the metrics of a run."""
     frames = [marked(metrics.per_run(t), t, i) for i, t in enumerate(tables)]
-    return arms([f[f["sources"] != "all"] for f in frames], protocol)
+    return arms([f[(f["sources"] != "all") & (f["kind"] != "stream")] for f in frames], protocol)
 
 
 def saturated(tables: Sequence[RunTables], protocol: str) -> list[Arm]:
     """Arms of batches in which every node spreads, a row a stretch, with a batch's metrics."""
     frames = [marked(metrics.per_batch(t), t, i) for i, t in enumerate(tables) if len(t.batches)]
-    return arms([f[f["sources"] == "all"] for f in frames], protocol)
+    return arms([f[(f["sources"] == "all") & (f["kind"] != "stream")] for f in frames], protocol)
 
 
 def marked(frame: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:

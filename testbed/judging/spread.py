@@ -15,8 +15,14 @@ from testbed.tables import RunTables
 
 
 def single_source(tables: RunTables) -> pd.DataFrame:
-    """The runs with one source: the others are saturated from the start and spread nothing."""
-    return tables.runs[tables.runs["sources"] != "all"]
+    """The runs of one multicast: no streams, and none that are saturated from the start."""
+    runs = tables.runs
+    return runs[(runs["sources"] != "all") & (runs["kind"] != "stream")]
+
+
+def no_stream(tables: RunTables) -> pd.Series[bool]:
+    """Whether a run is of one multicast, by run."""
+    return tables.runs.set_index("run")["kind"] != "stream"
 
 
 def delays(tables: RunTables) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from testbed.judging.streams import of_streams
 from testbed.tables import RunTables
 
 UNIT = "packets per period and multicast"
@@ -16,4 +17,4 @@ OF = "batch"
 def compute(tables: RunTables) -> pd.Series[float]:
     batches = tables.batches
     packets: pd.Series[float] = batches["core_packets"] / (batches["rounds"] * batches["runs"])
-    return packets
+    return packets.where(~of_streams(tables))

@@ -106,7 +106,8 @@ def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
     for one in tables:
         runs = metrics.per_run(one).assign(evidence=one.evidence)
         wanted = (runs["retention"] == "infect_and_die") & (runs["protocol"] == "push")
-        found.append(runs[wanted & (runs["sources"] != "all") & ~runs["voided"].astype(bool)])
+        wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream")
+        found.append(runs[wanted & ~runs["voided"].astype(bool)])
     return pd.concat(found, ignore_index=True)
 
 

@@ -71,7 +71,7 @@ def _cells(tables: RunTables) -> list[dict[str, Any]]:
     """The cells of push that stop after some rounds, with the residue of their healthy runs."""
     runs = metrics.per_run(tables)
     wanted = (runs["retention"] == "rounds") & (runs["protocol"] == "push")
-    wanted &= (runs["sources"] != "all") & ~runs["voided"].astype(bool)
+    wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream") & ~runs["voided"].astype(bool)
     return [
         {
             **{str(name): value for name, value in rows.iloc[0].items()},

@@ -170,6 +170,7 @@ class Simulation(Lives, Sending):
                 next_ns = flights[0][0]
             if next_ns > until_ns:
                 self.now_ns = max(self.now_ns, until_ns)
+                self._now = self.now_ns / 1e9
                 return False
             self.now_ns = next_ns
             self._now = next_ns / 1e9

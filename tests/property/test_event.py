@@ -89,6 +89,9 @@ class Twin:
     def stored(self, run: int) -> dict[str, bytes]:
         return self.kept
 
+    def settled(self, run: int) -> set[MessageId]:
+        return set()
+
     def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
         heappush(self.wakes, (due_ns, serial, name))
 

@@ -3,153 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from heapq import heappop, heappush
 from pathlib import Path
-from random import Random
 from typing import Any, cast
 
 import pytest
 
 from agents.api import (
-    Action,
     Actions,
-    Broadcast,
     CancelTimer,
     Deliver,
     Lost,
     Message,
     MessageId,
     Note,
-    Protocol,
     Radio,
     Send,
     SetTimer,
-    View,
 )
 from agents.options import OptionError
-from agents.registry import Plugin
-from agents.run import Run, RunSpec
+from agents.run import RunSpec
 from agents.seeds import derive
-from agents.trace import Event, Record, Trace, read
+from agents.trace import Event
 from agents.wire import MAX_BODY, Dialect, Packet, Reason, decode
-
-SECOND = 1_000_000_000
-AT = 100 * SECOND
-
-
-class Word(Message):
-    __slots__ = ()
-    TYPE = 0x90
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """Nothing to choose."""
-
-
-class Scripted(Protocol):
-    """Answers each call with what the test wrote down for it."""
-
-    Options = NoOptions
-    MESSAGES = (Word,)
-    answers: dict[str, list[Action] | Callable[[], Actions]]
-
-    def __init__(self, view: View, options: Any, rng: Random) -> None:
-        super().__init__(view, options, rng)
-        self.calls: list[tuple[Any, ...]] = []
-        self.answers = {}
-
-    def answer(self, *call: Any) -> Actions:
-        self.calls.append(call)
-        answer = self.answers.get(call[0], [])
-        return answer() if callable(answer) else answer
-
-    def on_start(self, now: float) -> Actions:
-        return self.answer("start", now)
-
-    def multicast(self, payload: bytes, now: float) -> Actions:
-        return self.answer("multicast", len(payload), now)
-
-    def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
-        return self.answer("hold", id, len(payload), now)
-
-    def on_message(self, message: Message, sender: int, now: float) -> Actions:
-        return self.answer("message", message, sender, now)
-
-    def on_timer(self, name: str, now: float) -> Actions:
-        return self.answer(name, now)
-
-    def on_round(self, k: int, now: float) -> Actions:
-        return self.answer("round", k, now)
-
-
-PLUGIN = Plugin("scripted", Path("scripted.py"), Scripted, {Word.TYPE: Word})
-
-
-class World:
-    """An outlet with a clock of its own: `until` moves it and fires what is due."""
-
-    def __init__(self, path: Path, **fields: Any) -> None:
-        self.path = path
-        self.trace = Trace(path)
-        self.wakes: list[tuple[int, int, Run, str | int]] = []
-        self.sent: list[tuple[int, bytes]] = []
-        self.reports: list[dict[str, Any]] = []
-        self.errno = 0
-        self.casts: list[tuple[int, int | None]] = []
-        self.kept: dict[str, bytes] = {}
-        self.late_ns = 0
-        self.opened = False
-        spec = {"run": 7, "seed": 1, "protocol": "scripted", "at_ns": AT, "options": {}, **fields}
-        self.run = Run(
-            RunSpec.of({"round_s": 1.0, "timing": "sync", "sources": [], **spec}),
-            PLUGIN,
-            View(2, (range(5),)),
-            self,
-        )
-        assert isinstance(self.run.protocol, Scripted)
-        self.protocol = self.run.protocol
-
-    def send(self, node: int, datagram: bytes) -> int:
-        if not self.errno:
-            self.sent.append((node, datagram))
-        return self.errno
-
-    def cast(self, group: int, datagram: bytes, ttl: int | None) -> int:
-        self.casts.append((group, ttl))
-        return self.errno
-
-    def store(self, run: int, key: str, value: bytes) -> None:
-        self.kept[key] = value
-
-    def stored(self, run: int) -> dict[str, bytes]:
-        return self.kept
-
-    def wake(self, due_ns: int, serial: int, run: Run, name: str | int) -> None:
-        heappush(self.wakes, (due_ns, serial, run, name))
-
-    def report(self, message: dict[str, Any]) -> None:
-        self.reports.append(message)
-
-    def until(self, seconds: float) -> None:
-        if not self.opened:
-            self.opened = True
-            self.run.open(AT - SECOND + self.late_ns)
-        end = AT + round(seconds * SECOND)
-        while self.wakes and self.wakes[0][0] <= end:
-            due, serial, run, name = heappop(self.wakes)
-            run.fire(serial, name, due, max(due, AT) + self.late_ns)
-
-    def hear(self, message: Message, sender: int = 1, seconds: float = 0.0) -> None:
-        self.run.take(Packet(7, sender, 0, message), 44, 5, AT + round(seconds * SECOND))
-
-    def events(self, kind: Event) -> list[Record]:
-        return [record for record in read(self.path) if record.event == kind]
-
-    def names(self) -> list[str]:
-        return [call[0] for call in self.protocol.calls]
+from tests.outlet import AT, PLUGIN, SECOND, Word, World
 
 
 @pytest.fixture
@@ -362,9 +238,9 @@ def divide_by_zero() -> Actions:
     ("answer", "text"),
     [
         (divide_by_zero, "ZeroDivisionError"),
-        ([Broadcast(Word(2, 1))], r"Scripted sends to many; .* GROUPS = True"),
         ([Send(5, Word(2, 1))], r"Send to 5; there are 0\.\.4"),
-        ([Send("all", Word(2, 1))], r"Scripted sends to many"),
+        ([Send("group", Word(2, 1))], r"group 'group'; choose \"all\", or \"subnet:0\""),
+        ([Send("all", Word(2, 1), ttl=0)], r"ttl=0; choose 1\.\.255"),
         ([Send(1, Message(2, 1))], "TYPE"),
         ([Send(1, Word(2, 1, body=bytes(MAX_BODY + 1)))], "send less"),
         ([Deliver(cast(Any, 3))], "TypeError|AttributeError"),
