@@ -76,6 +76,8 @@ class Backend(abc.ABC):
     """The fields of Impairment that it can give."""
     resolution: ClassVar[float]
     """The largest difference between a ratio asked for and the one that the kernel holds."""
+    unlisted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that it gives and that cannot be read back."""
 
     @abc.abstractmethod
     def probe(self, netns: int) -> str | None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vm
 
 ROOT = Path(__file__).parents[2]
 INIT = Path(__file__).with_name("uml_init.py")
-MODULES = "veth,bridge,sch_netem"
+MODULES = "veth,bridge,sch_netem,nf_tables,nft_numgen,nft_queue,nfnetlink_queue"
 TIMEOUT_S = 240  # 20 s on an idle machine
 
 
@@ -61,7 +61,7 @@ def in_uml(command: list[str], folder: Path) -> str:
 
 def test_the_netem_backend_gives_the_loss_that_is_asked_for(tmp_path: Path) -> None:
     pytest_ = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
-    said = in_uml([*pytest_, "tests/network/test_shaping.py", "-k", "netem"], tmp_path)
+    said = in_uml([*pytest_, "tests/network/test_shaping.py", "tests/network/test_conformance.py", "-k", "netem"], tmp_path)
     print(said)
     assert "exit status 0" in said, said
     # Skipped tests would prove nothing.

@@ -7,11 +7,14 @@ been sent 100 packets; `tc -s qdisc` printed "limit 1000000 loss 30%", 69 packet
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from testbed.errors import ShapingError
-from testbed.shaping.interface import Shaped
+from testbed.shaping.applied import compare
+from testbed.shaping.interface import Port, Shaped
 from testbed.shaping.netem import CERTAIN, Netem, encoded_ratio, parse, replaced
 from topologies.elements import Impairment
 
@@ -30,6 +33,7 @@ NOQUEUE = bytes.fromhex(
     "000000000000000000000000"
 )
 OPTIONS = 44 - 8  # offset of latency in NETEM
+STATISTICS = NETEM[156:]  # the attributes from TCA_STATS2 on
 
 
 def test_a_recorded_queue_is_read() -> None:
@@ -48,11 +52,72 @@ def test_a_queue_that_is_not_the_root_is_passed_over() -> None:
     assert parse(NETEM[:12] + struct.pack("=I", 0x80010001) + NETEM[16:]) is None
 
 
-def test_a_delay_that_nobody_asked_for_is_an_error() -> None:
-    assert struct.unpack_from("=III", NETEM, OPTIONS) == (0, 1_000_000, 0x4CCCCCCC)
-    delayed = NETEM[:OPTIONS] + struct.pack("=I", 312500) + NETEM[OPTIONS + 4 :]
-    with pytest.raises(ShapingError, match="delays or duplicates"):
-        parse(delayed)
+WEATHER = Impairment(
+    loss_ratio=0.2,
+    burst_packets=5,
+    bad_loss_ratio=0.6,
+    good_loss_ratio=0.1,
+    delay_ms=20.5,
+    jitter_ms=5,
+    jitter_distribution="pareto",
+    reorder_ratio=0.1,
+    duplicate_ratio=0.05,
+    corrupt_ratio=0.02,
+    rate_mbit=12.5,
+    queue_packets=77,
+)
+
+
+def answer_to(impairment: Impairment) -> bytes:
+    """What the kernel says of a queue that was asked for: the same options, and its counts."""
+    return replaced(3, "va", impairment).body + STATISTICS
+
+
+@pytest.mark.parametrize(
+    "impairment",
+    [WEATHER, Impairment(delay_ms=1e-3), Impairment(rate_mbit=40_000), Impairment(loss_ratio=1)],
+)
+def test_every_field_comes_back_but_the_form_of_the_jitter(impairment: Impairment) -> None:
+    held = parse(answer_to(impairment))
+    assert held is not None
+    compare(Netem(), [Port("r1", "va", "h1", True, impairment)], {"va": held.impairment})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("loss_ratio", 0.201), ("burst_packets", 5.1), ("bad_loss_ratio", 0.61)),
+        *(("delay_ms", 20.6), ("jitter_ms", 5.1), ("reorder_ratio", 0.11)),
+        *(("duplicate_ratio", 0.06), ("corrupt_ratio", 0.03), ("rate_mbit", 12.6)),
+        ("queue_packets", 78),
+    ],
+)
+def test_a_field_that_is_held_otherwise_is_noticed(field: str, value: Any) -> None:
+    held = parse(answer_to(replace(WEATHER, **{field: value})))
+    assert held is not None
+    with pytest.raises(ShapingError, match=r"wanted .* the kernel says"):
+        compare(Netem(), [Port("r1", "va", "h1", True, WEATHER)], {"va": held.impairment})
+
+
+def test_a_queue_that_makes_no_sense_is_an_error() -> None:
+    body = replaced(3, "va", replace(WEATHER, queue_packets=None)).body
+    delay = struct.pack("=q", 20_500_000)
+    assert body.count(delay) == 1
+    with pytest.raises(ShapingError, match="netem holds what nobody asked for"):
+        parse(body.replace(delay, bytes(8)) + STATISTICS)
+
+
+def test_a_correlation_that_netem_does_not_keep_is_refused() -> None:
+    wanted = Impairment(jitter_ms=1, jitter_correlation=0.5)
+    assert "use nfqueue" in str(Netem().refusal(wanted))
+
+
+def test_the_table_of_a_distribution_has_its_mean_and_spread() -> None:
+    body = replaced(3, "va", Impairment(jitter_ms=1, jitter_distribution="pareto")).body
+    (at,) = [at for at in range(len(body)) if body[at : at + 4] == struct.pack("=HH", 8196, 2)]
+    table = [each / 8192 for each in struct.unpack_from("=4096h", body, at + 4)]
+    assert sum(table) / 4096 == pytest.approx(-0.0234, abs=1e-3)  # for want of its longest ones
+    assert table == sorted(table) and 3.9 < table[-1] < 4
 
 
 def test_the_request_is_what_the_kernel_answers_with() -> None:
@@ -61,7 +126,7 @@ def test_the_request_is_what_the_kernel_answers_with() -> None:
     assert request.body[4:8] == NETEM[4:8]
     assert request.body[12:16] == NETEM[12:16]
     assert request.body[20:32] == NETEM[20:32]
-    assert request.body[OPTIONS:] == NETEM[OPTIONS : OPTIONS + 24]
+    assert request.body[OPTIONS : OPTIONS + 24] == NETEM[OPTIONS : OPTIONS + 24]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""The same checks over every backend that this kernel offers: does it give what is asked for?
+
+The quick form of benchmarks/impairments.py. Where the machine is too busy for the backend, which
+says so itself, a check is skipped: it would judge the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from testbed import lab, shaping
+from testbed.shaping import pick
+from tests.network import weather
+from tests.network.weather import Figure, Run
+from topologies.impairments import Distribution, Impairment
+
+pytestmark = pytest.mark.network
+
+TESTS = 20
+PER_S = {"nftables": 40_000.0, "netem": 8_000.0, "nfqueue": 3_000.0}
+BACKENDS = {backend.name: backend for backend in shaping.BACKENDS}
+DELAYING = [name for name, backend in BACKENDS.items() if "delay_ms" in backend.can]
+
+
+@pytest.fixture(params=sorted(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    reason = lab.call(lambda: pick.probed(BACKENDS[name]))
+    if reason:
+        pytest.skip(f"{name}: {reason}")
+    return name
+
+
+delaying = pytest.mark.parametrize("backend", DELAYING, indirect=True)
+
+
+def judge(figures: Sequence[Figure], doubts: Sequence[str]) -> None:
+    if doubts:
+        pytest.skip(f"inconclusive: {doubts[0]}")
+    wrong = [str(figure) for figure in figures if not figure.right]
+    assert not wrong, "; ".join(wrong)
+
+
+def measure(backend: str, measure: weather.Measure) -> None:
+    def inside() -> tuple[list[Figure], list[str]]:
+        run = Run(backend)
+        return measure(run), run.doubts
+
+    judge(*lab.call(inside))
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 0.9])
+def test_loss(backend: str, ratio: float) -> None:
+    measure(backend, lambda run: weather.of_loss(run, ratio, 8000, PER_S[backend], TESTS))
+
+
+@delaying
+def test_bursts(backend: str) -> None:
+    measure(backend, lambda run: weather.of_bursts(run, 10_000, PER_S[backend], TESTS))
+
+
+@delaying
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
+def test_delay_and_jitter(backend: str, distribution: Distribution) -> None:
+    what = Impairment(delay_ms=20, jitter_ms=5, jitter_distribution=distribution)
+    measure(backend, lambda run: weather.of_jitter(run, what, 5000, 2000))
+
+
+@pytest.mark.parametrize("backend", ["nfqueue"], indirect=True)
+def test_correlation_of_jitter(backend: str) -> None:
+    measure(backend, lambda run: weather.of_correlation(run, 8000, 2000, TESTS))
+
+
+@delaying
+def test_reordering(backend: str) -> None:
+    measure(backend, lambda run: weather.of_reordering(run, 6000, 2000, TESTS))
+
+
+@delaying
+def test_duplication(backend: str) -> None:
+    measure(backend, lambda run: weather.of_copies(run, 6000, 2000, TESTS))
+
+
+@delaying
+def test_corruption(backend: str) -> None:
+    anywhere = backend == "netem"
+    measure(backend, lambda run: weather.of_damage(run, 6000, 2000, TESTS, anywhere=anywhere))
+
+
+@delaying
+def test_rate(backend: str) -> None:
+    measure(backend, lambda run: weather.of_rate(run, 2000))
+
+
+@delaying
+def test_a_queue_limit(backend: str) -> None:
+    measure(backend, weather.of_limit)

@@ -1,0 +1,264 @@
+"""Sends numbered datagrams over one impaired link and says what became of them.
+
+The same figures for every backend, each with the interval that chance allows it: the familywise
+error over all figures of a suite is `FAMILYWISE_ERROR`. The receiver's times are the kernel's
+(SO_TIMESTAMPNS), so a late reader does no harm; the sender's are read before its system call.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from agents.hosts import PORT
+from testbed import shaping
+from testbed.kernel.namespaces import entered
+from testbed.medium import FRAME_BYTES, quantile
+from testbed.network import Network
+from tests.network.traffic import FAMILYWISE_ERROR, two_subnets
+from topologies.impairments import Impairment
+
+SO_TIMESTAMPNS = 35
+HEADERS = 28
+SETTLED_S = 0.4
+"""Without a packet for so long, and none held: no more will come."""
+
+MEDIAN_MS, P99_MS = 0.5, 2.0
+"""How far quantiles of the delay may be from those asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure asked for and measured. `low` and `high` bound what was asked for, given `n`."""
+
+    name: str
+    asked: float
+    measured: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def right(self) -> bool:
+        return self.low <= self.asked <= self.high
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: asked {self.asked:g}, measured {self.measured:.5g} "
+            f"({self.low:.5g}..{self.high:.5g}), n = {self.n}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What became of `sent` datagrams of `size` bytes of payload."""
+
+    sent: int
+    size: int
+    numbers: tuple[int, ...]
+    """Of the datagrams that came, in the order of their coming."""
+    late_ms: tuple[float, ...]
+    came_ns: tuple[int, ...]
+    doubts: tuple[str, ...]
+    """Why the machine was not up to it."""
+
+
+def traverse(
+    backend: str, what: Impairment, count: int, per_s: float, size: int = 64, seed: int = 1
+) -> Sample:
+    """Sends `count` datagrams from one host to another whose link impairs them; in a lab."""
+    graph = two_subnets(4, h1=what)
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend, seed)
+        sender, receiver = (_socket(net, name) for name in ("h2", "h1"))
+        came: list[tuple[int, int, int]] = []
+        address = (str(graph.hosts[0].address), PORT)
+        filling = bytes(size - 12)
+        start_ns = time.monotonic_ns()
+        for number in range(count):
+            due_ns = start_ns + int(number * 1e9 / per_s)
+            while True:
+                left_ns = due_ns - time.monotonic_ns()
+                if left_ns <= 0:
+                    break
+                _read(receiver, came)
+                if left_ns > 300_000:
+                    time.sleep((left_ns - 200_000) / 1e9)
+            sender.sendto(struct.pack("=QI", time.time_ns(), number) + filling, address)
+            if not number % 32:
+                _read(receiver, came)
+        quiet_ns = time.monotonic_ns()
+        while time.monotonic_ns() < quiet_ns + SETTLED_S * 1e9:
+            if _read(receiver, came) or applied.held():
+                quiet_ns = time.monotonic_ns()
+            time.sleep(0.005)
+        doubts = tuple(applied.complaints())
+        applied.close()
+    return Sample(
+        count,
+        size,
+        tuple(number for number, _, _ in came),
+        tuple(late / 1e6 for _, late, _ in came),
+        tuple(at for _, _, at in came),
+        doubts,
+    )
+
+
+def _socket(net: Any, name: str) -> socket.socket:
+    with entered(net.get(name).netns):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.setblocking(False)
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    udp.bind(("0.0.0.0", PORT))
+    return udp
+
+
+def _read(udp: socket.socket, came: list[tuple[int, int, int]]) -> int:
+    before = len(came)
+    try:
+        while True:
+            data, control, _, _ = udp.recvmsg(2048, 64)
+            seconds, rest = struct.unpack("=qq", control[0][2])
+            at_ns = seconds * 1_000_000_000 + rest
+            sent_ns, number = struct.unpack_from("=QI", data)
+            came.append((number, at_ns - sent_ns, at_ns))
+    except BlockingIOError:
+        return len(came) - before
+
+
+def share(name: str, asked: float, hits: int, n: int, tests: int) -> Figure:
+    """A ratio with its exact (Clopper-Pearson) interval."""
+    interval = stats.binomtest(hits, n).proportion_ci(1 - FAMILYWISE_ERROR / tests, "exact")
+    return Figure(name, asked, hits / n, interval.low, interval.high, n)
+
+
+def mean(name: str, asked: float, values: Sequence[float], tests: int) -> Figure:
+    middle, n = float(np.mean(values)), len(values)
+    half = stats.norm.isf(FAMILYWISE_ERROR / tests / 2) * float(np.std(values)) / math.sqrt(n)
+    return Figure(name, asked, middle, middle - half, middle + half, n)
+
+
+def lost(sample: Sample) -> int:
+    return sample.sent - len(set(sample.numbers))
+
+
+# One function a kind of impairment: what to ask for, and the figures that come of it.
+
+
+def of_loss(run: Run, ratio: float, count: int, per_s: float, tests: int) -> list[Figure]:
+    sample = run(Impairment(loss_ratio=ratio), count, per_s)
+    return [share(f"loss {ratio:g}", ratio, lost(sample), sample.sent, tests)]
+
+
+def of_bursts(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
+    """Bursts of 5; the loss has the wider interval of a two-state chain."""
+    what = Impairment(loss_ratio=0.2, burst_packets=5)
+    sample = run(what, count, per_s)
+    arrived = set(sample.numbers)
+    gone = [number not in arrived for number in range(sample.sent)]
+    lengths = [len(list(spell)) for bad, spell in groupby(gone) if bad]
+    remembers = 1 - sum(what.spells)
+    wider = math.sqrt((1 + remembers) / (1 - remembers))
+    ratio = sum(gone) / sample.sent
+    half = stats.norm.isf(FAMILYWISE_ERROR / tests / 2) * wider
+    half *= math.sqrt(0.2 * 0.8 / sample.sent)
+    return [
+        mean("mean burst", 5, lengths, tests),
+        Figure("loss in bursts", 0.2, ratio, ratio - half, ratio + half, sample.sent),
+    ]
+
+
+def of_jitter(run: Run, what: Impairment, count: int, per_s: float) -> list[Figure]:
+    """Quantiles of the delay, with the bounds of the project's promise, not of chance."""
+    sample = run(what, count, per_s)
+    found = []
+    for part, within in ((0.01, P99_MS), (0.5, MEDIAN_MS), (0.99, P99_MS)):
+        asked = what.delay_ms + what.jitter_ms * quantile(what.jitter_distribution, part)
+        measured = float(np.quantile(sample.late_ms, part))
+        name = f"{what.jitter_distribution} jitter p{part * 100:g} (ms)"
+        found.append(
+            Figure(name, asked, measured, measured - within, measured + within, sample.sent)
+        )
+    return found
+
+
+def of_correlation(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
+    """Rank correlation of one packet's delay with the next one's, as normal scores."""
+    what = Impairment(delay_ms=50, jitter_ms=5, jitter_correlation=0.6)
+    sample = run(what, count, per_s)
+    late = np.empty(sample.sent)
+    late[list(sample.numbers)] = sample.late_ms
+    scores = stats.norm.ppf((stats.rankdata(late) - 0.5) / sample.sent)
+    measured = float(stats.pearsonr(scores[1:], scores[:-1]).statistic)
+    # Bartlett: of an autoregression's first coefficient.
+    half = stats.norm.isf(FAMILYWISE_ERROR / tests / 2) * math.sqrt((1 - 0.6**2) / sample.sent)
+    # A lateness of the machine of 0.1 ms in 2.9 ms takes away 0.001.
+    return [
+        Figure("correlation", 0.6, measured, measured - half, measured + half + 0.01, sample.sent)
+    ]
+
+
+def of_reordering(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
+    sample = run(Impairment(delay_ms=20, reorder_ratio=0.1), count, per_s)
+    early = sum(each < 10 for each in sample.late_ms)
+    return [share("reordered", 0.1, early, sample.sent, tests)]
+
+
+def of_copies(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
+    sample = run(Impairment(duplicate_ratio=0.1), count, per_s)
+    twice = sum(times == 2 for times in Counter(sample.numbers).values())
+    found = share("duplicated", 0.1, twice, sample.sent, tests)
+    more = len(sample.numbers) - len(set(sample.numbers)) - twice
+    return [found, Figure("thrice or more", 0, more, -more, 0.5 - more, sample.sent)]
+
+
+def of_damage(run: Run, count: int, per_s: float, tests: int, *, anywhere: bool) -> list[Figure]:
+    """Datagrams that a checksum has found out. `anywhere`: damage may hit the Ethernet header, and
+    in the sender's address there, 6 bytes of the frame, nobody sees it."""
+    sample = run(Impairment(corrupt_ratio=0.1), count, per_s, 1000)
+    unseen = 6 / (1000 + HEADERS + FRAME_BYTES) if anywhere else 0.0
+    return [share("corrupted", 0.1 * (1 - unseen), lost(sample), sample.sent, tests)]
+
+
+def of_rate(run: Run, count: int) -> list[Figure]:
+    """10 Mbit/s that are offered twice as much; 1% is what a timer of 0.1 ms costs."""
+    size = 1000
+    frame = size + HEADERS + FRAME_BYTES
+    sample = run(Impairment(rate_mbit=10), count, 20e6 / 8 / frame, size)
+    took_ns = sample.came_ns[-1] - sample.came_ns[0]
+    measured = (len(sample.came_ns) - 1) * frame * 8e3 / took_ns
+    return [Figure("rate (Mbit/s)", 10, measured, measured * 0.99, measured * 1.01, sample.sent)]
+
+
+def of_limit(run: Run) -> list[Figure]:
+    """50 datagrams at once onto a slow link that holds 10."""
+    sample = run(Impairment(rate_mbit=0.5, queue_packets=10), 50, 1e6, 1000)
+    through = len(sample.numbers)
+    return [Figure("through a queue of 10", 10, through, through, through, 50)]
+
+
+class Run:
+    """Measures one backend; keeps what the machine was not up to."""
+
+    def __init__(self, backend: str, seed: int = 1) -> None:
+        self.backend, self.seed = backend, seed
+        self.doubts: list[str] = []
+
+    def __call__(self, what: Impairment, count: int, per_s: float, size: int = 64) -> Sample:
+        sample = traverse(self.backend, what, count, per_s, size, self.seed)
+        self.doubts += sample.doubts
+        return sample
+
+
+Measure = Callable[[Run], list[Figure]]
