@@ -29,6 +29,11 @@ NodeId: TypeAlias = int
 """0..N-1. The members of a subnet, and of every larger group, have consecutive numbers."""
 
 
+MAX_HOP = 0xFFFF  # two bytes on the wire
+CREATED = "created"
+"""The key under which a node stores how many multicasts it has sent."""
+
+
 class MessageId(NamedTuple):
     """Names one multicast: the node that sent it first, and that node's own sequence number."""
 
@@ -59,6 +64,11 @@ class Message:
     @property
     def id(self) -> MessageId:
         return MessageId(self.origin, self.sequence)
+
+    @property
+    def next_hop(self) -> int:
+        """The hop of the copies that whoever got this one sends, at most what the wire holds."""
+        return min(self.hop + 1, MAX_HOP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,14 @@ class Protocol:
         self.view = view
         self.options = options
         self.rng = rng
+        self.created = 0
+        """Multicasts of this node so far, in all its lives."""
+
+    def new_id(self) -> tuple[MessageId, Store]:
+        """Names the next multicast of this node, and keeps the count: after a crash too, no two
+        multicasts may have the same name."""
+        self.created += 1
+        return MessageId(self.view.me, self.created), Store(CREATED, b"%d" % self.created)
 
     @classmethod
     def check(cls, options: Any, nodes: int) -> None:
@@ -195,7 +213,12 @@ class Protocol:
         return ()
 
     def on_stored(self, key: str, value: bytes) -> None:
-        """Before `on_start` of a restarted node: one value that it had stored."""
+        """Before `on_start` of a restarted node: one value that it had stored.
+
+        An override hands what it does not know to this method.
+        """
+        if key == CREATED:
+            self.created = int(value)
 
     def multicast(self, payload: bytes, now: float) -> Actions:
         """The application of this node multicasts a payload.

@@ -47,17 +47,11 @@ class Rumours:
         self.retention = Retention.of(options, nodes)
         self.rng = rng
         self.draw = draw
-        self.created = 0
         self.known: set[MessageId] = set()
         self.hot: dict[MessageId, Held] = {}
 
-    def create(self, origin: NodeId, payload: bytes) -> Actions:
-        """Starts a rumour. Raises `ValueError` when its payload does not fit a datagram."""
-        self.created += 1
-        return self.begin(MessageId(origin, self.created), payload)
-
     def begin(self, id: MessageId, payload: bytes) -> Actions:
-        """Holds a rumour that no copy brought. Raises `ValueError` as `create` does."""
+        """Holds a rumour that no copy brought. Raises `ValueError` for a payload too long."""
         if len(payload) > MAX_PAYLOAD:
             raise ValueError(f"payload of {len(payload)} bytes; choose at most {MAX_PAYLOAD}")
         self._add(id, Held(self.retention.hold(), 0, payload))
@@ -76,7 +70,7 @@ class Rumours:
                 held.hold.heard(age)
                 self._cool(id, held)
             return ()
-        self._add(id, Held(self.retention.hold(age), message.hop + 1, body[AGE.size :]))
+        self._add(id, Held(self.retention.hold(age), message.next_hop, body[AGE.size :]))
         return [Deliver(id)]
 
     def begin_round(self, k: int) -> Actions:

@@ -53,7 +53,6 @@ class Pull(Protocol):
     def __init__(self, view: View, options: PullOptions, rng: Random) -> None:
         super().__init__(view, options, rng)
         self.store = Store()
-        self.created = 0
         self.round = 0
 
     @classmethod
@@ -67,8 +66,8 @@ class Pull(Protocol):
         return targets.pick_many(self.rng, view.everyone, me, options.fan_out, options.replacement)
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        self.created += 1
-        return self.hold(MessageId(self.view.me, self.created), payload, now)
+        id, kept = self.new_id()
+        return [*self.hold(id, payload, now), kept]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         if len(payload) > MAX_BODY:
@@ -79,7 +78,7 @@ class Pull(Protocol):
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
         if isinstance(message, PullRequest):
             return self._answer(message.body, sender, now)
-        if self.store.add(message.id, message.hop + 1, message.body, now):
+        if self.store.add(message.id, message.next_hop, message.body, now):
             return [Deliver(message.id)]
         return ()
 

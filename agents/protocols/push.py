@@ -44,7 +44,8 @@ class Push(Protocol):
         return targets.pick_many(self.rng, view.everyone, me, options.fan_out, options.replacement)
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        return self.rumours.create(self.view.me, payload)
+        id, kept = self.new_id()
+        return [*self.rumours.begin(id, payload), kept]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         return self.rumours.begin(id, payload)

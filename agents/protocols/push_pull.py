@@ -62,7 +62,6 @@ class PushPull(Protocol):
         self.retention = Retention.of(options, view.nodes)
         self.store = Store()
         self.fresh: dict[MessageId, Hold] = {}
-        self.created = 0
         self.round = 0
 
     @classmethod
@@ -76,8 +75,8 @@ class PushPull(Protocol):
         return targets.pick_many(self.rng, view.everyone, me, options.fan_out, options.replacement)
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        self.created += 1
-        return self.hold(MessageId(self.view.me, self.created), payload, now)
+        id, kept = self.new_id()
+        return [*self.hold(id, payload, now), kept]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         if len(payload) > MAX_PAYLOAD:
@@ -92,6 +91,8 @@ class PushPull(Protocol):
             return [Note("short_body", len(body))]
         length, age = HEAD.unpack_from(body)
         digest, payload = body[HEAD.size : HEAD.size + length], body[HEAD.size + length :]
+        if len(payload) > MAX_PAYLOAD:
+            return [Note("long_body", len(body))]
         done: list[Deliver | Send | Note] = []
         if isinstance(message, PushPullCall):
             try:
@@ -120,7 +121,7 @@ class PushPull(Protocol):
     def _hear(self, message: Message, age: int, payload: bytes, now: float) -> list[Deliver]:
         """Takes a multicast: a new one is delivered and kept, another copy can only age it."""
         id = message.id
-        if self.store.add(id, message.hop + 1, payload, now):
+        if self.store.add(id, message.next_hop, payload, now):
             self._keep_fresh(id, self.retention.hold(age))
             return [Deliver(id)]
         hold = self.fresh.get(id)

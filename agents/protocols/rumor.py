@@ -103,7 +103,6 @@ class Rumor(Protocol):
         self.known: dict[MessageId, float] = {}
         """When each rumor was learnt."""
         self.hot: dict[MessageId, Hot] = {}
-        self.created = 0
         self.round = 0
         self.taken = 0
         self.hunts = 0
@@ -123,8 +122,8 @@ class Rumor(Protocol):
             )
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        self.created += 1
-        return self.hold(MessageId(self.view.me, self.created), payload, now)
+        id, kept = self.new_id()
+        return [*self.hold(id, payload, now), kept]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         if len(payload) > MAX_BODY:
@@ -189,7 +188,7 @@ class Rumor(Protocol):
         done: list[Deliver | Send] = []
         if id not in self.known:
             self.known[id] = now
-            self.hot[id] = Hot(message.hop + 1, message.body)
+            self.hot[id] = Hot(message.next_hop, message.body)
             done.append(Deliver(id))
         if self.options.feedback:
             needed = self.known[id] >= now

@@ -60,7 +60,8 @@ class TopologyAware(Protocol):
         return targets.pick(self.rng, *self.shells[-1])
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        return self.rumours.create(self.view.me, payload)
+        id, kept = self.new_id()
+        return [*self.rumours.begin(id, payload), kept]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         return self.rumours.begin(id, payload)

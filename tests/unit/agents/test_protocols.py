@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents import registry
-from agents.api import Action, Actions, Deliver, Message, MessageId, Protocol, Send, View
+from agents.api import Action, Actions, Deliver, Message, MessageId, Protocol, Send, Store, View
 from agents.options import OptionError, describe, make, parse
 from agents.registry import Plugin
 from agents.seeds import derive
@@ -106,6 +106,21 @@ def test_every_message_sent_survives_the_wire(plugin: Plugin) -> None:
         data = encode(send.message, run=1, protocol=plugin.number, sender=me, sent_ns=0)
         assert decode(data, runs) == Packet(1, me, 0, send.message)
         assert data[0] in plugin.messages
+
+
+def test_no_two_multicasts_of_a_node_have_the_same_name_not_even_after_a_crash(
+    plugin: Plugin,
+) -> None:
+    before, after = group(plugin, seed=5)[3], group(plugin, seed=6)[3]
+    names = []
+    for node in (before, after):
+        for number in range(2):
+            actions = list(node.multicast(b"payload", float(number)))
+            names += [action.id for action in actions if isinstance(action, Deliver)]
+            for action in actions:
+                if isinstance(action, Store) and node is before:
+                    after.on_stored(action.key, action.value)
+    assert names == [MessageId(3, number) for number in (1, 2, 3, 4)]
 
 
 def test_a_multicast_held_from_the_start_is_delivered_once(plugin: Plugin) -> None:

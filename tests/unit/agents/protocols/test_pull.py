@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.api import Deliver, MessageId, Note, Send, View
+from agents.api import Deliver, MessageId, Note, Send, Store, View
 from agents.options import make
 from agents.protocols.pull import Pull, PullAnswer, PullRequest
 from agents.seeds import derive
@@ -21,7 +21,7 @@ def node(me: int = 1, nodes: int = 8, **options: Any) -> Pull:
 
 def source() -> Pull:
     made = node()
-    assert made.multicast(b"payload", 0.0) == [Deliver(ID)]
+    assert made.multicast(b"payload", 0.0) == [Deliver(ID), Store("created", b"1")]
     return made
 
 

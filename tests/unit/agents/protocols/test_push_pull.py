@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.api import Deliver, Message, MessageId, Note, Send, View
+from agents.api import Deliver, Message, MessageId, Note, Send, Store, View
 from agents.options import make
 from agents.protocols.push_pull import HEAD, PushPull, PushPullCall, PushPullItem
 from agents.retention import MAX_AGE
@@ -23,7 +23,7 @@ def node(me: int = 1, nodes: int = 8, **options: Any) -> PushPull:
 
 def source(**options: Any) -> PushPull:
     made = node(**options)
-    assert made.multicast(b"payload", 0.0) == [Deliver(ID)]
+    assert made.multicast(b"payload", 0.0) == [Deliver(ID), Store("created", b"1")]
     return made
 
 

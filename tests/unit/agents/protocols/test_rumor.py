@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.api import Action, Deliver, Message, MessageId, Note, Send, View
+from agents.api import Action, Deliver, Message, MessageId, Note, Send, Store, View
 from agents.options import OptionError, make
 from agents.protocols.rumor import (
     ANSWER,
@@ -35,7 +35,7 @@ def node(me: int = 1, nodes: int = 8, **options: Any) -> Rumor:
 
 def source(**options: Any) -> Rumor:
     made = node(**options)
-    assert made.multicast(b"payload", 0.0) == [Deliver(ID)]
+    assert made.multicast(b"payload", 0.0) == [Deliver(ID), Store("created", b"1")]
     return made
 
 
