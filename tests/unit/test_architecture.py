@@ -26,9 +26,9 @@ PURE_STDLIB = {
     *("struct", "types", "typing", "zlib"),
 }
 PURE_AGENTS = {
-    *("api", "digests", "distances", "options", "ordering", "retention", "rmtp_sender"),
-    *("rmtp_session", "rmtp_status", "rmtp_tree", "rumours", "seeds", "srm_sessions"),
-    *("srm_timers", "stores", "targets", "timing", "wire"),
+    *("api", "branches", "digests", "distances", "options", "ordering", "outstanding"),
+    *("retention", "rmtp_sender", "rmtp_session", "rmtp_status", "rmtp_tree", "rumours", "seeds"),
+    *("srm_sessions", "srm_timers", "stores", "targets", "timing", "trees", "wire"),
 }
 PROTOCOL_MAY_USE = PURE_AGENTS - {"seeds", "timing"}
 WORLDLY_NAMES = {"__import__", "eval", "exec", "hash", "id", "input", "open", "print"}
