@@ -236,6 +236,25 @@ def validate(
 
 
 @cli.command()
+@click.argument("protocol", metavar="FILE")
+@click.option("--schedules", type=click.IntRange(1), default=100, show_default=True)
+@seed_option
+@as_json
+def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int:
+    """Holds a protocol, ./file.py or a shipped name, to its promises; needs no network."""
+    from testbed import progress
+    from testbed.checking import report
+
+    with progress.shown() as shown:
+        found = report.check(protocol, schedules, seed, shown)
+    if as_json:
+        _print_json(report.document(found))
+    else:
+        report.show(found)
+    return 0 if found.failure is None else 3
+
+
+@cli.command()
 @click.argument("run")
 @click.argument("names", nargs=-1, metavar="[PLOT ...]")
 @results_option

@@ -1,0 +1,59 @@
+"""What `testbed check` does and says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from agents import registry
+from testbed.checking import examine
+from testbed.checking.examine import Report
+from testbed.progress import Progress
+
+SEED = 1
+SCHEDULE_S = 0.05
+"""Roughly how long one schedule takes, for the progress bar."""
+SHOWN = 10
+"""Violations printed of one schedule."""
+
+
+def check(name: str, schedules: int, seed: int | None, progress: Progress) -> Report:
+    """Holds a protocol, by its name or file, to its promises. Raises `OptionError`."""
+    plugin = registry.load(name)
+    progress.note(f"{plugin.name}: schedules")
+    progress.expect(schedules * SCHEDULE_S)
+    chosen = SEED if seed is None else seed
+    return examine.examine(plugin, schedules, chosen, lambda: progress.advance(SCHEDULE_S))
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report for `--json`."""
+    failure = report.failure
+    found = None
+    if failure is not None:
+        found = {"violations": failure.violations, "schedule": asdict(failure.schedule)}
+    return {
+        "schema": 1,
+        "protocol": report.protocol,
+        "promises": report.promises,
+        "schedules": report.schedules,
+        "ok": failure is None,
+        "failure": found,
+    }
+
+
+def show(report: Report) -> None:
+    """Prints the report as text."""
+    promises = ", ".join(["no duplicates", "no creation", *report.promises])
+    failure = report.failure
+    if failure is None:
+        click.echo(f"{report.protocol}: kept in {report.schedules} schedules: {promises}")
+        return
+    click.echo(f"{report.protocol}: broken in schedule {report.schedules} ({promises})")
+    for line in failure.violations[:SHOWN]:
+        click.echo(f"  {line}")
+    if len(failure.violations) > SHOWN:
+        click.echo(f"  and {len(failure.violations) - SHOWN} more")
+    click.echo(f"  the simplest schedule found: {failure.schedule}")
