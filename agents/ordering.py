@@ -37,6 +37,10 @@ class Fifo:
         """Whether a multicast is near enough to wait for its turn."""
         return id.sequence - self.next(id.origin) < WINDOW
 
+    def resume(self, id: MessageId) -> None:
+        """The multicast is this node's own: what it sent in a former life is passed over."""
+        self._next[id.origin] = max(id.sequence, self.next(id.origin))
+
     def add(self, id: MessageId) -> list[Deliver | Lost | Note]:
         """A multicast that it `reaches` has arrived: returns what is delivered now."""
         if self.has(id):

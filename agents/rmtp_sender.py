@@ -15,7 +15,6 @@ class Sender:
     """What a source has multicast, and how much of it has been sent."""
 
     def __init__(self, window: int, threshold: int) -> None:
-        self.created = 0
         self.sent = 0
         self.size = 1
         """The congestion window."""
@@ -31,11 +30,9 @@ class Sender:
         """Multicasts that have not been sent yet."""
         return len(self._waiting)
 
-    def create(self) -> int:
-        """A new multicast: returns its number."""
-        self.created += 1
-        self._waiting.append(self.created)
-        return self.created
+    def create(self, number: int) -> None:
+        """A new multicast waits to be sent."""
+        self._waiting.append(number)
 
     def adapt(self) -> None:
         """An interval is over."""

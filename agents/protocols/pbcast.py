@@ -131,7 +131,6 @@ class Pbcast(Protocol):
         self.kept: dict[MessageId, Kept] = {}
         self.known: dict[NodeId, deque[tuple[int, int]]] = {}
         """The round in which a higher number of an origin was first heard of, and the number."""
-        self.created = 0
         self.round = 0
         self.left: float = options.retransmission_limit or inf
         self.sent: set[tuple[NodeId, MessageId]] = set()
@@ -159,9 +158,9 @@ class Pbcast(Protocol):
             )
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        self.created += 1
-        id = MessageId(self.view.me, self.created)
-        done = self.hold(id, payload, now)
+        id, kept = self.new_id()
+        self.fifo.resume(id)
+        done = [*self.hold(id, payload, now), kept]
         if self.options.first_phase == "none":
             return done
         return [*done, Send(ALL, PbcastData(*id, 0, self.round, payload))]
@@ -199,6 +198,8 @@ class Pbcast(Protocol):
     def _take(self, message: Message) -> list[Action]:
         """A copy of a multicast arrived."""
         id = message.id
+        if id.origin == self.view.me:  # it knows best itself
+            return []
         self._learn(id)
         if self.fifo.has(id):
             return []
@@ -207,7 +208,7 @@ class Pbcast(Protocol):
         since = self.round
         if not self.options.independent_rounds:
             since = min(since, message.round)
-        self.kept[id] = Kept(message.hop + 1, message.body, message.round, since)
+        self.kept[id] = Kept(message.next_hop, message.body, message.round, since)
         return self._deliver(id)
 
     def _deliver(self, id: MessageId) -> list[Action]:

@@ -156,9 +156,11 @@ class Rmtp(Protocol):
 
     def multicast(self, payload: bytes, now: float) -> Actions:
         _check_size(payload)
-        id = MessageId(self.view.me, self.sender.create())
+        id, kept = self.new_id()
+        self.sender.create(id.sequence)
         session = self._session(id.origin)
-        done: list[Action] = [*session.add(id.sequence, 0, payload, now)]
+        session.fifo.resume(id)
+        done: list[Action] = [*session.add(id.sequence, 0, payload, now), kept]
         session.came[id.sequence] = inf  # nobody misses it before it is sent
         return done if self.sender.running else [*done, *self._transmit(now)]
 
@@ -224,13 +226,15 @@ class Rmtp(Protocol):
         return self.sessions[source]
 
     def _take(self, message: Message, now: float) -> list[Action]:
-        """A copy of a multicast arrived."""
+        """A copy of a multicast arrived; what it sent itself a node knows best."""
+        if message.origin == self.view.me:
+            return []
         session = self._session(message.origin)
         if message.sequence >= session.low + self.options.window:
             done: list[Action] = [Note("beyond_window", message.sequence - session.low)]
             session.exists(session.low + self.options.window - 1, now)
             return [*done, *self._open(session, now)]
-        done = [*session.add(message.sequence, message.hop + 1, message.body, now)]
+        done = [*session.add(message.sequence, message.next_hop, message.body, now)]
         return [*done, *self._open(session, now)]
 
     def _open(self, session: Session, now: float) -> list[Action]:

@@ -47,7 +47,7 @@ SESSION, REQUEST, REPAIR = "session", "request", "repair"
 DISTANCE = Struct(">I")  # microseconds
 REPAIR_HEAD = Struct(">II")  # whose request it answers, and how far that one is
 MAX_PAYLOAD = MAX_BODY - REPAIR_HEAD.size
-MOST_AHEAD = 4096
+MOST_AHEAD = 256
 """Multicasts of one origin that one message may show to be missing; the next one shows more."""
 
 
@@ -123,7 +123,6 @@ class Srm(Protocol):
         self.repaired: dict[MessageId, bool] = {}
         """Repairs seen since the last plan; whether this node sent one."""
         self.deaf_until: dict[MessageId, float] = {}
-        self.created = 0
         self.turns = Turns()
 
     @classmethod
@@ -134,9 +133,8 @@ class Srm(Protocol):
         return [SetTimer(SESSION, now + self.options.session_s * self.rng.random())]
 
     def multicast(self, payload: bytes, now: float) -> Actions:
-        self.created += 1
-        id = MessageId(self.view.me, self.created)
-        return [*self.hold(id, payload, now), Send(ALL, SrmData(*id, 0, 0, payload))]
+        id, kept = self.new_id()
+        return [*self.hold(id, payload, now), kept, Send(ALL, SrmData(*id, 0, 0, payload))]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         if len(payload) > MAX_PAYLOAD:
@@ -175,8 +173,10 @@ class Srm(Protocol):
         """A copy of a multicast arrived; all of its origin before it must exist, too."""
         id = message.id
         done: list[Action] = []
+        if len(payload) > MAX_PAYLOAD:  # no repair could carry it
+            return [Note("long_body", len(payload))]
         if id not in self.held and id not in self.lost:
-            self.held[id] = message.hop + 1, payload
+            self.held[id] = message.next_hop, payload
             done.append(Deliver(id))
             missing = self.missing.pop(id, None)
             if missing is not None:

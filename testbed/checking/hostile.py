@@ -2,6 +2,7 @@
 
 Each message type gets bodies of noise, bodies that a true message had with bits flipped, cut short
 or grown, and true bodies under another id. They come from members: the driver drops all others.
+Left out: a member that makes up multicasts of the very node that hears them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from testbed.checking.schedule import CALM_S, Schedule
 from testbed.checking.world import World
 
 STRANGE = (0, 1, 2, 3, 255, 65_535, 65_536, 2**31, 2**32 - 2, 2**32 - 1)
-MESSAGES = 40
+MESSAGES = 20
 """Strange messages a run, between the true ones."""
 
 
@@ -57,9 +58,11 @@ def violations(plugin: Plugin, options: object, schedule: Schedule) -> list[str]
         world.advance(CALM_S * (step + 1) / MESSAGES)
         true = [action.message for _, action in world.actions if isinstance(action, Send)]
         forged = forge(rng, kinds, true[-50:], schedule.nodes)
-        named.add(forged.id)
-        bodies.append(forged.body)
-        world.hear(rng.randrange(schedule.nodes), forged, rng.randrange(schedule.nodes))
+        to, sender = rng.randrange(schedule.nodes), rng.randrange(schedule.nodes)
+        if forged.origin != to:
+            named.add(forged.id)
+            bodies.append(forged.body)
+            world.hear(to, forged, sender)
     world.advance(CALM_S * 2)
     sent = {at.id for at in world.history if at.kind == "multicast"}
     found = []

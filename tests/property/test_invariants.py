@@ -43,7 +43,7 @@ schedules = st.builds(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(schedule=schedules)
 def test_a_protocol_keeps_its_promises(name: str, schedule: Schedule) -> None:
     assert examine.wrong(registry.load(name), schedule) == []
@@ -61,7 +61,7 @@ def test_no_choice_of_options_makes_it_unsafe(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(schedule=schedules)
 def test_strange_datagrams_neither_stop_it_nor_make_it_invent(
     name: str, schedule: Schedule

@@ -54,6 +54,14 @@ def test_a_gap_without_end_is_told_in_bounded_work() -> None:
     assert fifo.next(7) == 2**32 - 1
 
 
+def test_ones_own_stream_goes_on_after_a_restart() -> None:
+    fifo = Fifo()
+    fifo.resume(id(3))
+    assert fifo.add(id(3)) == [Deliver(id(3))]
+    fifo.resume(id(2))
+    assert fifo.next(7) == 4
+
+
 def test_a_number_too_far_ahead_is_not_reached() -> None:
     fifo = Fifo()
     assert fifo.reaches(id(WINDOW)) and not fifo.reaches(id(WINDOW + 1))

@@ -138,15 +138,15 @@ def grown(sender: Sender, bursts: int) -> list[int]:
 
 def test_each_burst_is_one_larger_up_to_the_window() -> None:
     sender = Sender(window=4, threshold=1)
-    for _ in range(50):
-        sender.create()
+    for number in range(1, 50 + 1):
+        sender.create(number)
     assert grown(sender, 6) == [1, 2, 3, 4, 4, 4]
 
 
 def test_too_many_requests_bring_the_burst_back_to_one() -> None:
     sender = Sender(window=4, threshold=1)
-    for _ in range(50):
-        sender.create()
+    for number in range(1, 50 + 1):
+        sender.create(number)
     grown(sender, 3)
     sender.requests = 2
     sender.adapt()
@@ -156,8 +156,8 @@ def test_too_many_requests_bring_the_burst_back_to_one() -> None:
 def test_nothing_leaves_beyond_the_window() -> None:
     sender = Sender(window=4, threshold=1)
     sender.size = 4
-    for _ in range(50):
-        sender.create()
+    for number in range(1, 50 + 1):
+        sender.create(number)
     assert sender.next(1) == [1, 2, 3, 4]
     assert sender.next(1) == []
     assert sender.next(3) == [5, 6]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents import digests
-from agents.api import Action, Deliver, Lost, Message, MessageId, NodeId, Note, Send, View
+from agents.api import Action, Deliver, Lost, Message, MessageId, NodeId, Note, Send, Store, View
 from agents.digests import Span
 from agents.options import OptionError, make
 from agents.protocols.pbcast import (
@@ -180,7 +180,7 @@ def test_digests_go_to_others_uniformly_or_to_the_neighbours_alone() -> None:
 
 def test_without_a_first_phase_only_digests_go_out() -> None:
     quiet = node(0, first_phase="none")
-    assert quiet.multicast(b"x", 0.0) == [Deliver(MessageId(0, 1))]
+    assert quiet.multicast(b"x", 0.0) == [Deliver(MessageId(0, 1)), Store("created", b"1")]
     assert len(sent(list(quiet.on_round(1, 1.0)))) == 1
 
 
