@@ -248,7 +248,7 @@ def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int
     with progress.shown() as shown:
         found = report.check(protocol, schedules, seed, shown)
     if as_json:
-        _print_json(report.document(found))
+        print_json(report.document(found))
     else:
         report.show(found)
     return 0 if found.failure is None else 3
