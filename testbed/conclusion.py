@@ -81,5 +81,6 @@ def conclude(final: Path, experiment: Experiment, seed: int, engine: str = "") -
         summary=summary.rows(tables),
         verdicts=verdicts,
         plots=drawn,
+        tables=claims.tables(verdicts),
         engine=engine,
     )

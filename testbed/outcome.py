@@ -36,6 +36,8 @@ class Outcome:
     """By the plot's name."""
     brief: bool = False
     """Whether `show` leaves out the table of cells."""
+    tables: dict[str, list[list[str]]] = field(default_factory=dict)
+    """Those that claims have of their own: a head and rows, by title."""
     notes: tuple[str, ...] = ()
     """What a reader should know of the whole."""
     engine: str = ""
@@ -63,6 +65,11 @@ class Outcome:
             self._show_summary(console)
         if self.verdicts:
             self._show_verdicts(console)
+        for title, (head, *rows) in self.tables.items():
+            table = Table(*head, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
+            for row in rows:
+                table.add_row(*row)
+            console.print(table)
         for reason in self.health["reasons"]:
             console.print(f"[yellow]not healthy:[/] {reason}", soft_wrap=True)
         for note in self.notes:

@@ -93,7 +93,7 @@ CELL = (
 """The columns of `runs` that tell one cell from another in a table or a plot."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunTables:
     """The tables of one run directory; `COLUMNS` lists what each has at least.
 

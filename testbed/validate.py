@@ -131,6 +131,7 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
         verdicts=verdicts,
         brief=True,
         plots={name: final / "plots" / path.name for name, path in drawn.items()},
+        tables=claimed.tables(verdicts),
         notes=_notes(plan),
     )
 

@@ -60,7 +60,12 @@ def latency(
 
     Further `columns` overwrite those of `runs`.
     """
-    rng = Random(seed)
+    rng, sizes = Random(seed), list(sizes)
+    hosts = [
+        (boot, node, f"s{1 + 2 * node // nodes}")
+        for boot, nodes in enumerate(sizes)
+        for node in range(nodes)
+    ]
     runs: list[dict[str, Any]] = []
     events: list[tuple[int, int, int, str, int, int]] = []
     deliveries: list[tuple[int, int, int, int]] = []
@@ -69,7 +74,8 @@ def latency(
         for _ in range(repeats):
             run = len(runs) + 1
             drawn = protocols[protocol](nodes, fan_out, rng)
-            runs.append(_run(run, cell, protocol, nodes, fan_out, "one") | columns)
+            boot = {"boot": sizes.index(nodes)}
+            runs.append(_run(run, cell, protocol, nodes, fan_out, "one") | boot | columns)
             at = [_ns(t * stretch) for t in drawn.infected_at]
             deliveries += [
                 (run, host, t, drawn.parent[host]) for host, t in enumerate(at) if t is not None
@@ -83,6 +89,7 @@ def latency(
         runs=pd.DataFrame(runs),
         events=pd.DataFrame(events, columns=["run", "time_ns", "host", "event", "peer", "type"]),
         deliveries=pd.DataFrame(deliveries, columns=["run", "host", "time_ns", "parent"]),
+        hosts=pd.DataFrame(hosts, columns=["boot", "node", "subnet"]),
     )
 
 

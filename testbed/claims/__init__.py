@@ -84,6 +84,16 @@ def judge(
     return verdict.settle(findings, registered(), families())
 
 
+def tables(verdicts: Sequence[verdict.Verdict]) -> dict[str, list[list[str]]]:
+    """The tables that claims have of their own: a head and rows, by the claim's title."""
+    shown = {}
+    for id in dict.fromkeys(row.claim for row in verdicts if row.details):
+        module = load(id)
+        if hasattr(module, "table"):
+            shown[module.CLAIM.title] = module.table([row for row in verdicts if row.claim == id])
+    return shown
+
+
 def _judged(
     module: ModuleType,
     tables: Sequence[RunTables],

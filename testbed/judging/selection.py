@@ -7,6 +7,7 @@ directories under the same conditions are one arm; emulated and simulated ones n
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,4 +144,9 @@ SHORT = {"fan_out": "b", "loss_ratio": "loss"}
 
 def _flat(conditions: Mapping[str, Any]) -> dict[str, Any]:
     plain = {key: value for key, value in conditions.items() if key != "options"}
-    return plain | dict(conditions.get("options") or {})
+    stated = plain | dict(conditions.get("options") or {})
+    return {key: value for key, value in stated.items() if not _missing(value)}
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

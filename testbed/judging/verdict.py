@@ -60,6 +60,8 @@ class Finding:
     check: bool = False
     """A cross-check of the testbed: no claim, not in the family, never `refuted`."""
     plot: str = ""
+    details: tuple[Mapping[str, Any], ...] = ()
+    """What the number is made of, a row each, for a table of the claim's own."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Verdict:
     expected: str
     check: bool
     plot: str
+    details: tuple[Mapping[str, Any], ...] = ()
 
     def row(self) -> dict[str, Any]:
         """Plain values, with None for what is not a finite number."""
@@ -168,6 +171,7 @@ def _verdict(finding: Finding, support: stats.Step, refute: stats.Step) -> Verdi
         expected=finding.expected,
         check=finding.check,
         plot=finding.plot,
+        details=finding.details,
     )
 
 
@@ -180,9 +184,10 @@ def _word(finding: Finding, support: stats.Step, refute: stats.Step) -> tuple[st
         what = finding.refutation or f"not {_bounds(finding.margin)}"
         return REFUTED, (f"{what}; p = {refute.p:.2g}",)
     if refute.rejected:
+        what = finding.refutation or f"not {_bounds(finding.margin)}"
         return INCONCLUSIVE, (
-            f"not {_bounds(finding.margin)}: the agents or the network do not do what this check "
-            "models, so they cannot support the claim",
+            f"{what}: the agents or the network do not do what this check models, so they cannot "
+            "support the claim",
         )
     if not support.rejected:
         return INCONCLUSIVE, (

@@ -10,11 +10,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
 from testbed.errors import UsageError, near
 from testbed.tables import RunTables
+
+_PER_RUN: WeakKeyDictionary[RunTables, pd.DataFrame] = WeakKeyDictionary()
 
 
 def names() -> list[str]:
@@ -29,8 +32,13 @@ def load(name: str) -> ModuleType:
 
 
 def per_run(tables: RunTables) -> pd.DataFrame:
-    """`tables.runs` with one more column for each metric of a run; a thin directory has them."""
-    return _joined(tables, tables.runs, "run")
+    """`tables.runs` with one more column for each metric of a run; a thin directory has them.
+
+    Computed once for the same tables: each claim and plot asks.
+    """
+    if tables not in _PER_RUN:
+        _PER_RUN[tables] = _joined(tables, tables.runs, "run")
+    return _PER_RUN[tables].copy()
 
 
 def per_batch(tables: RunTables) -> pd.DataFrame:

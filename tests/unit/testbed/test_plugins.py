@@ -117,7 +117,8 @@ def test_a_claim_file_registers_everything_beforehand(name: str) -> None:
     for text in (claim.title, claim.statement, claim.refuted_if, *claim.assumptions):
         assert text and not text.endswith(" ")
     assert CITATION.search(claim.source)
-    assert claim.tests > 0
+    assert claim.tests > 0 or all(part.check for part in claim.parts.values())
+    assert set(claim.simulated) <= set(claim.experiments)
     assert claim.estimator and claim.expect and claim.family
     for part in claim.parts.values():
         assert part.margin.low < part.margin.high

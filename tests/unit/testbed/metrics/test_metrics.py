@@ -96,6 +96,19 @@ def test_a_run_of_which_nothing_is_recorded_has_no_traffic_rather_than_none(
     assert metrics.load("traffic").compute(silent).isna().all()
 
 
+def test_crossings_are_sends_to_the_other_subnet_until_the_last_infection(
+    tables: RunTables,
+) -> None:
+    """Of the five sends in four periods, those of node 0 (s1) to nodes 2 and 3 (s2) cross."""
+    peers = [1, 2, 1, 3, 1, 2, 1, 1]
+    events = tables.events[tables.events["event"] == "send"].assign(host=0, peer=peers)
+    hosts = pd.DataFrame({"boot": 0, "node": range(4), "subnet": ["s1", "s1", "s2", "s2"]})
+    found = metrics.load("core_crossings_per_round").compute(
+        dataclasses.replace(tables, events=events, hosts=hosts)
+    )
+    assert list(found) == pytest.approx([2 / 4, math.nan], nan_ok=True)
+
+
 def test_without_the_types_of_data_updates_are_missing(tables: RunTables) -> None:
     untold = dataclasses.replace(tables, manifest={})
     assert metrics.load("updates").compute(untold).isna().all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pandas as pd
@@ -18,13 +19,14 @@ from tests import synthetic
 
 SMALL: dict[str, tuple[str, ...]] = {
     "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
+    "twins": ("nodes=8,16", "repeats=3"),
 }
 """Shipped experiments that a plot of their name is tested with, and what makes them small."""
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunTables]:
-    """Runs of the experiments that plots are named after."""
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[RunTables]]:
+    """Runs of the experiments that plots are named after; the same stand for those on hosts."""
     folder = tmp_path_factory.mktemp("simulated")
     progress = Progress()
     paths = {
@@ -33,7 +35,10 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunTables]:
         )
         for name, settings in SMALL.items()
     }
-    return {name: results.load(path) for name, path in paths.items()}
+    loaded = {name: results.load(path) for name, path in paths.items()}
+    as_hosts = {**loaded["twins"].manifest, "evidence": "emulated"}
+    hosts = dataclasses.replace(loaded["twins"], manifest=as_hosts)
+    return {name: [each] for name, each in loaded.items()} | {"twins": [hosts, loaded["twins"]]}
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +90,9 @@ def test_a_plot_says_what_it_shows(name: str, said: list[str], tables: list[RunT
 
 @pytest.mark.parametrize("name", plots.names())
 def test_no_text_leaves_the_page(
-    name: str, tables: list[RunTables], simulated: dict[str, RunTables]
+    name: str, tables: list[RunTables], simulated: dict[str, list[RunTables]]
 ) -> None:
-    figure = figure_of(name, [simulated[name]] if name in simulated else tables)
+    figure = figure_of(name, simulated.get(name, tables))
     figure.draw_without_rendering()
     page = figure.bbox
     for artist in figure.findobj(Text):
@@ -98,9 +103,10 @@ def test_no_text_leaves_the_page(
 
 
 def test_plots_are_written_as_png_and_svg(
-    tables: list[RunTables], simulated: dict[str, RunTables], tmp_path: Path
+    tables: list[RunTables], simulated: dict[str, list[RunTables]], tmp_path: Path
 ) -> None:
-    drawn = plots.draw([*tables, *simulated.values()], tmp_path / "plots")
+    every = [*tables, *(each for runs in simulated.values() for each in runs)]
+    drawn = plots.draw(every, tmp_path / "plots")
     assert sorted(drawn) == plots.names()
     for path in drawn.values():
         assert path.read_bytes().startswith(b"\x89PNG")
