@@ -9,11 +9,12 @@ the theory that it was built from. Two questions are asked of each protocol and 
 - *Do they agree?* "Not shown to differ" would be no evidence, so the mean over that of the twin,
   geometric mean over sizes and losses, must lie within its margin (two one-sided tests).
 
-Emulation is late by a little where the simulator is not: a tick and a datagram come some ms after
-they are due. In free timing that does not add up along the tree, since a node's rounds do not wait
-for it; but who is infected after its own tick instead of before it loses a whole period, so that a
-mean lateness of d costs each hop about d. At 7 to 20 hops and d of 2 to 4 ms in periods of 250 and
-500 ms that is 1% of the time. So times up to `STRETCH` longer than the twin's are no difference.
+Emulation is late by a little where the simulator is not: a tick comes 0.1 to 2 ms after it is due
+on the mean, and a datagram is read as late again (2 cores, periods of 250 and 500 ms). A node's
+rounds do not wait for what is late, so delays do not add up; but who is infected after its own tick
+instead of before loses a whole period, so that a mean lateness of d costs each hop about d. A hop
+takes about a period, and d is up to 1% of one. A run whose p99 is a tenth of a period is voided;
+three times the 1% seen, up to `STRETCH`, is no difference.
 """
 
 from __future__ import annotations
