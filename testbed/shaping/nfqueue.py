@@ -5,7 +5,9 @@ draws are those of `testbed.medium` in the simulator, from the same seed by the 
 packet of a link meets the same in either. A host's link is impaired in the host's own namespace:
 what it receives before its IP layer routes it, what it sends after. So copies of a multicast
 are impaired host by host, a bridge's flooding and the router's hairpin make no difference, and a
-packet meets a link once. Left out: ARP, which a plain LAN (`lan="switched"`) speaks.
+packet meets a link once. What has waited on its way into a host is sent to it anew, from the other
+end of its link: the kernel stamps a packet before the queue has it, and agents take that stamp for
+the time of receipt. Left out: ARP, which a plain LAN (`lan="switched"`) speaks.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ class Nfqueue(Backend):
 
     def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
         netns = nodes.get(node).netns
-        whole = any(_needs_whole(port.impairment) for port in ports)
+        whole = any(map(_needs_whole, ports))
         rules = {queueing.Queued(_hook(port), port.device): port.way for port in ports}
         descriptors: list[socket.socket] = []
         try:
@@ -149,7 +151,7 @@ class Nfqueue(Backend):
 
     def change(self, netns: int, port: Port) -> None:
         node = self._names[netns]
-        if _needs_whole(port.impairment) and node not in self._whole:
+        if _needs_whole(port) and node not in self._whole:
             raise ShapingError(
                 f"{port.words}: duplication and corruption cannot begin while traffic runs; ask "
                 "for them from the start, by as little as 1e-9"
@@ -256,8 +258,9 @@ def _hook(port: Port) -> int:
     return queueing.PREROUTING if port.inward else queueing.POSTROUTING
 
 
-def _needs_whole(impairment: Impairment) -> bool:
-    return bool(impairment.duplicate_ratio or impairment.corrupt_ratio)
+def _needs_whole(port: Port) -> bool:
+    """Whether the process must see all of a packet: it copies or damages it, or sends it anew."""
+    return port.inward or bool(port.impairment.duplicate_ratio or port.impairment.corrupt_ratio)
 
 
 def _plain(impairment: Impairment) -> dict[str, Any]:

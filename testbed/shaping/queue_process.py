@@ -150,7 +150,12 @@ class Queues:
             return
         payload = damaged(data, link.random) if first.corrupt else None
         link.counts["corrupt"] += first.corrupt
-        self.hold(link, first.release_ns, now_ns, packet.id, payload)
+        if link.frame is not None and (payload is not None or first.release_ns > now_ns):
+            # Into a host it comes anew, so that the kernel's time of receipt is that of its end.
+            link.node.verdicts.append(queueing.verdict(0, packet.id, False))
+            self.hold(link, first.release_ns, now_ns, b"", payload or data)
+        else:
+            self.hold(link, first.release_ns, now_ns, packet.id, payload)
         for copy in others:
             if limit is None or link.held < limit:
                 link.note("copies", udp)
@@ -192,6 +197,8 @@ class Queues:
             frame = link.frame
             if payload[16] >> 4 == 0xE:  # a multicast address: its own hardware address (RFC 1112)
                 frame = b"\1\0\x5e" + bytes([payload[17] & 0x7F]) + payload[18:20] + frame[6:]
+            elif payload[16:20] == b"\xff\xff\xff\xff":
+                frame = payload[16:20] + b"\xff\xff" + frame[6:]
             link.copies.send(frame + payload)
 
     # Orders

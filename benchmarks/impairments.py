@@ -1,0 +1,183 @@
+"""What each shaping backend of this kernel gives, against what it was asked for; and its limits.
+
+    .venv/bin/python benchmarks/impairments.py [--backend NAME] [--only PART ...] [--quick] [--json]
+
+Parts: loss, bursts, jitter, correlation, order (reordering, duplication, corruption), rate (and
+the queue limit), limits. Each figure has n and the interval that chance allows (familywise error
+1e-4 over all of a backend), but the delays, whose bounds are the project's: 0.5 ms at the median
+and 2 ms at p99, at 5,000 packets a second. Limits are the highest rate at which the backend does
+not complain of itself, and what it adds to a constant delay. The exit status is 1 when a figure is
+wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the conformance suite is a test's
+
+from testbed import lab, shaping
+from testbed.shaping import pick
+from tests.network import weather
+from tests.network.weather import Figure, Run
+from topologies.impairments import Distribution, Impairment
+
+RATIOS = (0.01, 0.05, 0.2, 0.5, 0.9)
+TESTS = 20
+PER_S = {"nftables": 60_000.0, "netem": 40_000.0, "nfqueue": 8_000.0}
+LOSSES = {"nftables": 1_000_000, "netem": 400_000, "nfqueue": 100_000}
+"""Datagrams for each ratio."""
+DELAYED_PER_S = 5_000
+TRIED_PER_S = (5_000, 8_000, 10_000, 12_000, 15_000, 20_000)
+
+Part = Callable[[Run, int], list[Figure]]
+"""A measurement; the number divides how much is sent."""
+
+
+def loss(run: Run, less: int) -> list[Figure]:
+    count, per_s = LOSSES[run.backend] // less, PER_S[run.backend]
+    return [
+        figure for ratio in RATIOS for figure in weather.of_loss(run, ratio, count, per_s, TESTS)
+    ]
+
+
+def bursts(run: Run, less: int) -> list[Figure]:
+    return weather.of_bursts(run, 50_000 // less, 5_000, TESTS)
+
+
+def jitter(run: Run, less: int) -> list[Figure]:
+    found = []
+    for form in get_args(Distribution):
+        what = Impairment(delay_ms=20, jitter_ms=5, jitter_distribution=form)
+        found += weather.of_jitter(run, what, 30_000 // less, DELAYED_PER_S)
+    return found
+
+
+def correlation(run: Run, less: int) -> list[Figure]:
+    return weather.of_correlation(run, 20_000 // less, 2_000, TESTS)
+
+
+def order(run: Run, less: int) -> list[Figure]:
+    count, per_s, tests = 20_000 // less, 3_000, TESTS
+    anywhere = run.backend == "netem"
+    return [
+        *weather.of_reordering(run, count, per_s, tests),
+        *weather.of_copies(run, count, per_s, tests),
+        *weather.of_damage(run, count, per_s, tests, anywhere=anywhere),
+    ]
+
+
+def rate(run: Run, less: int) -> list[Figure]:
+    return [*weather.of_rate(run, 5_000 // less), *weather.of_limit(run)]
+
+
+PARTS: dict[str, tuple[Part, str]] = {
+    "loss": (loss, "loss_ratio"),
+    "bursts": (bursts, "burst_packets"),
+    "jitter": (jitter, "jitter_ms"),
+    "correlation": (correlation, "jitter_correlation"),
+    "order": (order, "reorder_ratio"),
+    "rate": (rate, "rate_mbit"),
+}
+"""With the field that a backend must be able to give."""
+
+
+def limits(backend: str, less: int) -> dict[str, Any]:
+    """The highest rate tried that is borne, and the lateness of 20 ms at 5,000 a second."""
+    what = Impairment(delay_ms=20)
+    best = 0
+    late: dict[str, float] = {}
+    for per_s in TRIED_PER_S:
+        run = Run(backend)
+        sample = run(what, per_s * 4 // less, per_s)
+        if per_s == DELAYED_PER_S:
+            points = np.quantile(sample.late_ms, [0.5, 0.99, 0.999]) - 20
+            late = dict(
+                zip(("p50_ms", "p99_ms", "p99.9_ms"), points.round(3).tolist(), strict=True)
+            )
+        if run.doubts or weather.lost(sample):
+            break
+        best = per_s
+    return {"packets_per_s": best, "added": late}
+
+
+def can(backend: str, field: str) -> bool:
+    correlated = 0.5 if field == "jitter_correlation" else 0.0
+    what = Impairment(delay_ms=1, jitter_ms=1, jitter_correlation=correlated)
+    found = next(each for each in shaping.BACKENDS if each.name == backend)
+    return field in found.can and found.refusal(what) is None
+
+
+def measure(backend: str, parts: list[str], less: int) -> dict[str, Any]:
+    run = Run(backend)
+    figures: list[Figure] = []
+    for name in parts:
+        if name in PARTS and can(backend, PARTS[name][1]):
+            figures += PARTS[name][0](run, less)
+            print(f"{backend}: {name} measured", file=sys.stderr)
+    found: dict[str, Any] = {
+        "backend": backend,
+        "figures": [{**asdict(figure), "right": figure.right} for figure in figures],
+        "doubts": run.doubts,
+    }
+    if "limits" in parts and can(backend, "delay_ms"):
+        found["limits"] = limits(backend, less)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    names = [backend.name for backend in shaping.BACKENDS]
+    parser.add_argument("--backend", choices=names, action="append")
+    parser.add_argument("--only", choices=[*PARTS, "limits"], nargs="+")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the packets")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    arguments = parser.parse_args()
+    parts = arguments.only or [*PARTS, "limits"]
+    results = []
+    for backend in shaping.BACKENDS:
+        if arguments.backend and backend.name not in arguments.backend:
+            continue
+        reason = lab.call(partial(pick.probed, backend))
+        if reason:
+            print(f"{backend.name}: not here: {reason}", file=sys.stderr)
+            continue
+        less = 10 if arguments.quick else 1
+        results.append(lab.call(partial(measure, backend.name, parts, less)))
+    if arguments.json:
+        print(json.dumps({"schema": 1, "backends": results}))
+    else:
+        table(results)
+    return int(any(not figure["right"] for each in results for figure in each["figures"]))
+
+
+def table(results: list[dict[str, Any]]) -> None:
+    for each in results:
+        print(f"{each['backend']:<26}{'asked':>9}{'measured':>11}  interval or bounds        n")
+        for figure in each["figures"]:
+            span = f"{figure['low']:.5g}..{figure['high']:.5g}"
+            wrong = "" if figure["right"] else "  WRONG"
+            print(
+                f"  {figure['name']:<24}{figure['asked']:>9.4g}{figure['measured']:>11.5g}  "
+                f"{span:<20}{figure['n']:>9}{wrong}"
+            )
+        if "limits" in each:
+            added = ", ".join(
+                f"{name} {value:g}" for name, value in each["limits"]["added"].items()
+            )
+            print(f"  borne: {each['limits']['packets_per_s']} packets/s; added to 20 ms: {added}")
+        for doubt in each["doubts"]:
+            print(f"  inconclusive: {doubt}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
