@@ -31,7 +31,8 @@ from agents.trace import Event
 from testbed import lab
 from testbed.collector import agent_terms, read_traces
 from testbed.network import Network
-from testbed.session import Order, Session
+from testbed.orders import Order
+from testbed.session import Session
 from topologies import two_subnets
 
 PAYLOAD_BYTES = 64

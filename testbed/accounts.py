@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,18 @@ class PortTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Fanned:
+    """Multicasts at one router, so far."""
+
+    arrived: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """By side and group, those that may go on."""
+    ended: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    """By side and group, those whose TTL ends here."""
+    forwarded: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Copies by (input, output)."""
+
+
+@dataclass(frozen=True, slots=True)
 class RouterTerms:
     """What the kernel says of one router."""
 
@@ -73,6 +88,8 @@ class RouterTerms:
     """Packets forwarded that were no datagrams of the testbed."""
     ports: Mapping[str, PortTerms] = field(default_factory=dict)
     """Its links, by device."""
+    fanned: Fanned = Fanned()
+    """Its multicasts, which are among those `forwarded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +136,8 @@ def _host_since(later: HostTerms, earlier: HostTerms) -> HostTerms:
 
 def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:
     return RouterTerms(
-        {way: packets - earlier.forwarded.get(way, 0) for way, packets in later.forwarded.items()},
-        {output: packets - earlier.cut.get(output, 0) for output, packets in later.cut.items()},
+        _since(later.forwarded, earlier.forwarded),
+        _since(later.cut, earlier.cut),
         later.refused - earlier.refused,
         later.others - earlier.others,
         {
@@ -130,7 +147,16 @@ def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:
             )
             for device, port in later.ports.items()
         },
+        Fanned(
+            _since(later.fanned.arrived, earlier.fanned.arrived),
+            _since(later.fanned.ended, earlier.fanned.ended),
+            _since(later.fanned.forwarded, earlier.fanned.forwarded),
+        ),
     )
+
+
+def _since(later: Mapping[Key, int], earlier: Mapping[Key, int]) -> dict[Key, int]:
+    return {key: packets - earlier.get(key, 0) for key, packets in later.items()}
 
 
 def _loss_since(later: Loss, earlier: Loss) -> Loss:

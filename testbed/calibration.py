@@ -13,7 +13,8 @@ from itertools import count
 import pandas as pd
 
 from testbed import collector, health
-from testbed.session import Order, Session, SessionError
+from testbed.orders import Order
+from testbed.session import Session, SessionError
 
 SHORTEST_S, LONGEST_S = 0.05, 10.0
 STEP = 1.5

@@ -4,7 +4,11 @@ Pure arithmetic over the terms that `testbed.terms` reads, taken once traffic ha
 compares what came to a place with what went on from it; a balance for each agent, subnet, link and
 host says where a difference is, one over the whole network says that nothing was overlooked. A
 term of which only a bound is known (a device counts what it drops, not of what kind) may explain a
-difference up to that bound. Leaves out: copies that routers make of multicast datagrams.
+difference up to that bound.
+
+A multicast is one datagram until it is copied: by the bridge of its own subnet, one copy for each
+other host; by each router, one for each side with members; by the bridge of a subnet that it comes
+to, one for each host. Routers count what came and what went, `testbed.fanout` says what must have.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from testbed.accounts import AgentTerms, HostTerms, Loss, PortTerms, RouterTerms, Terms
+from testbed import fanout
+from testbed.accounts import AgentTerms, Fanned, HostTerms, Loss, PortTerms, RouterTerms, Terms
 from topologies.elements import Host, Link, Subnet, link_device
 from topologies.graph import Graph
 
@@ -92,6 +97,8 @@ def balances(
         else:
             yield _into_router(graph, subnet, terms)
             yield _into_subnet(graph, subnet, terms)
+    for router in graph.routers:
+        yield from _copied(graph, router.name, terms.routers[router.name].fanned)
     for link in graph.links:
         yield _crossing(link, terms, downwards=True)
         yield _crossing(link, terms, downwards=False)
@@ -99,7 +106,7 @@ def balances(
         kills = agents[host.node].kills if host.node in agents else 0
         yield _into_host(host, terms.hosts[host.name], kills)
     if len(agents) == graph.nodes:
-        yield _network(terms, agents)
+        yield _network(graph, terms, agents)
 
 
 def _agent(host: Host, terms: HostTerms, agent: AgentTerms) -> Iterator[Balance]:
@@ -120,7 +127,8 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "copied by shaping": sum(host.lost_up.copies for host in hosts),
         },
         {
-            "forwarded": _sum(router, came=subnet.name),
+            "forwarded": _single(router, came=subnet.name),
+            "multicasts that came": _arrived(router, subnet.name),
             "lost by shaping": _surely_up(hosts),
             "found a queue full": sum(host.lost_up.full for host in hosts),
         },
@@ -135,13 +143,18 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
 
 def _into_subnet(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
     hosts = [terms.hosts[host.name] for host in graph.hosts_of(subnet.name)]
+    router = terms.routers[subnet.router]
     return Balance(
         f"{subnet.router} to {subnet.name}",
-        {"forwarded": _sum(terms.routers[subnet.router], went=subnet.name)},
         {
-            "cut by faults": terms.routers[subnet.router].cut.get(subnet.name, 0),
+            "forwarded": _sum(router, went=subnet.name),
+            "copies": _copies_in(graph, subnet, router.fanned),
+        },
+        {
+            "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
         },
+        {"copies of what faults cut": _uncopied(subnet, router, len(hosts))},
     )
 
 
@@ -155,9 +168,11 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "sent": sum(host.sent - host.looped for host in hosts),
             "copied by shaping": sum(host.lost_up.copies for host in hosts),
             "forwarded into it": _sum(router, went=subnet.name),
+            "copies": _copies_in(graph, subnet, router.fanned),
         },
         {
-            "forwarded out of it": _sum(router, came=subnet.name),
+            "forwarded out of it": _single(router, came=subnet.name),
+            "multicasts that came": _arrived(router, subnet.name),
             "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
             "lost by shaping": _surely_up(hosts),
@@ -167,6 +182,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "lost by shaping, of unknown kind": _maybe_up(hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
+            "copies of what faults cut": _uncopied(subnet, router, len(hosts)),
         },
         sum(host.lost_up.doubtful for host in hosts),
     )
@@ -191,7 +207,8 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
             "cut by faults": terms.routers[sender].cut.get(output, 0),
             "lost by shaping": lost,
             "found a queue full": port.lost.full,
-            "forwarded on": _sum(terms.routers[receiver], came=came),
+            "forwarded on": _single(terms.routers[receiver], came=came),
+            "multicasts that came": _arrived(terms.routers[receiver], came),
         },
         {
             "lost by shaping, of unknown kind": doubtful,
@@ -229,7 +246,7 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
     )
 
 
-def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
+def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
     hosts, routers = terms.hosts.values(), terms.routers.values()
     losses = [_split(host.lost, host.offered_other) for host in hosts]
     losses.append((_surely_up(hosts), _maybe_up(hosts)))
@@ -246,6 +263,7 @@ def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
             "sent": sent,
             "unrecorded sends": max(0, min(kills, sum(h.sent for h in hosts) - sent)),
             "copied by shaping": sum(each.copies for each in shaped),
+            "copies": sum(_copies_on(graph, router.name, terms) for router in graph.routers),
         },
         {
             "received": sum(agent.received for agent in agents.values()),
@@ -261,10 +279,76 @@ def _network(terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
             "dropped by devices": sum(host.dropped_up + host.dropped_down for host in hosts)
             + sum(port.dropped for router in routers for port in router.ports.values()),
             "refused by routers": sum(router.refused for router in routers),
-            "unread when killed": sent if killed else 0,
+            "unread when killed": sum(host.offered for host in hosts) if killed else 0,
+            "copies of what faults cut": sum(
+                _uncopied(subnet, terms.routers[subnet.router], len(graph.hosts_of(subnet.name)))
+                for subnet in graph.subnets
+            ),
         },
         sum(each.doubtful for each in shaped),
     )
+
+
+def _copied(graph: Graph, router: str, fanned: Fanned) -> Iterator[Balance]:
+    """What a router makes of the multicasts that come from each side."""
+    for came in fanout.sides(graph, router):
+        yield Balance(
+            f"{router}, multicasts of {came}",
+            {
+                "copies due": sum(
+                    packets * len(fanout.outputs(graph, router, came, group))
+                    for (side, group), packets in fanned.arrived.items()
+                    if side == came
+                )
+            },
+            {
+                "forwarded": sum(
+                    packets for (side, _), packets in fanned.forwarded.items() if side == came
+                )
+            },
+        )
+
+
+def _copies_in(graph: Graph, subnet: Subnet, fanned: Fanned) -> int:
+    """Datagrams that its bridge adds: one less than its hosts for each multicast it spreads.
+
+    What a router hands it is one datagram already; of what a host of its own sends, one is counted
+    as having come to the router.
+    """
+    spread = sum(packets for (_, went), packets in fanned.forwarded.items() if went == subnet.name)
+    for (came, group), packets in (*fanned.arrived.items(), *fanned.ended.items()):
+        if came == subnet.name and fanout.floods(graph, subnet.name, group):
+            spread += packets
+    return spread * (len(graph.hosts_of(subnet.name)) - 1)
+
+
+def _copies_on(graph: Graph, name: str, terms: Terms) -> int:
+    """Datagrams that a router and the bridges of its subnets make of multicasts, more than came."""
+    fanned = terms.routers[name].fanned
+    came = sum(fanned.arrived.values()) + sum(fanned.ended.values())
+    bridges = sum(_copies_in(graph, subnet, fanned) for subnet in graph.subnets_of(name))
+    return sum(fanned.forwarded.values()) - came + bridges
+
+
+def _uncopied(subnet: Subnet, router: RouterTerms, hosts: int) -> int:
+    """Copies at most that a bridge did not make, since a fault had cut what it was to spread."""
+    spread = sum(
+        packets for (_, went), packets in router.fanned.forwarded.items() if went == subnet.name
+    )
+    return min(router.cut.get(subnet.name, 0), spread) * (hosts - 1)
+
+
+def _arrived(router: RouterTerms, came: str) -> int:
+    """Multicasts that came to a router from one side."""
+    fanned = router.fanned
+    ways = (*fanned.arrived.items(), *fanned.ended.items())
+    return sum(packets for (side, _), packets in ways if side == came)
+
+
+def _single(router: RouterTerms, *, came: str) -> int:
+    """Datagrams to one node that were forwarded from one side."""
+    copies = sum(packets for (side, _), packets in router.fanned.forwarded.items() if side == came)
+    return _sum(router, came=came) - copies
 
 
 def _split(lost: Loss, others: int) -> tuple[int, int]:

@@ -20,8 +20,9 @@ from typing import Any
 
 import pandas as pd
 
+from agents import registry
 from agents.seeds import derive
-from testbed import collector, conclusion, health, results
+from testbed import collector, conclusion, fanout, health, results
 from testbed.calibration import shortest_round_s
 from testbed.experiment import Cell, Experiment
 from testbed.faults.batches import batches
@@ -298,6 +299,9 @@ def emulate(
 
     `nice` is added to the niceness of the agents; it is for tests that starve them.
     """
+    for cell in experiment.cells:
+        if registry.load(cell.protocol_source).protocol.GROUPS:
+            fanout.check(cell.graph())
     results.remove_abandoned(folder)
     with results.new_run(folder, experiment.name, seed) as directory:
         before = Pressure.now()

@@ -15,7 +15,7 @@ from typing import Any
 
 from testbed import faults
 from testbed.experiment import Cell
-from testbed.session import Order
+from testbed.orders import Order
 
 MEAN_ACTIVITY = 2 / 3
 """Nodes that spread, on the average over a dissemination and with room to spare: it is 0.5 for

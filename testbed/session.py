@@ -13,11 +13,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agents import registry
 from agents.hosts import Hosts
 from testbed import conservation, counters, shaping, terms
 from testbed.collector import agent_terms
@@ -28,6 +29,8 @@ from testbed.faults.rules import Rules
 from testbed.fleet import Zygote, harness_socket
 from testbed.lab import attach
 from testbed.network import Network
+from testbed.network.multicast import Multicast
+from testbed.orders import Ledger, Order
 from topologies.graph import Graph
 
 LEAD_S = 0.15
@@ -45,32 +48,6 @@ class SessionError(TestbedError):
     """Agents cannot be started, or stop answering; the message names the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What every agent is told of a run. `sources` are node numbers, or "all"."""
-
-    run: int
-    seed: int
-    protocol: str
-    options: dict[str, Any]
-    timing: str
-    round_s: float
-    sources: list[int] | str
-    payload_bytes: int
-    messages: int = 1
-    interval_s: float = 0.0
-    settle: bool = False
-    """Whether agents report when they have all of a stream; see `Session.settlements`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """What is known once the agents are gone: why the session may not be trusted, and facts."""
-
-    complaints: list[str]
-    facts: dict[str, Any]
-
-
 class Session:
     """A context manager: the network and its agents are up inside it, and gone after it."""
 
@@ -86,6 +63,7 @@ class Session:
         self._protocols = tuple(protocols)
         self._nice = nice
         self._seed = seed
+        self._casts = any(registry.load(each).protocol.GROUPS for each in protocols)
         self._stack = ExitStack()
         self._infected: list[tuple[int, int]] = []
         self._settled: list[tuple[int, int]] = []
@@ -109,6 +87,9 @@ class Session:
             stack.callback(self.shaping.close)
             self.counters = counters.install(net, self.graph)
             stack.callback(self.counters.close)
+            self.multicast = Multicast(net, self.graph) if self._casts else None
+            if self.multicast is not None:
+                stack.callback(self.multicast.close)
             # Below /run: the lab's own, so that nothing is left of it after a SIGKILL.
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="testbed-", dir="/run"))
             self._control = Path(folder)
@@ -368,7 +349,8 @@ class Session:
 
     def _terms(self) -> Terms:
         cut = None if self._rules is None else self._rules.cut()
-        return terms.read(self.net, self.graph, self.counters, self.shaping, cut)
+        places = self.net, self.graph, self.counters, self.shaping
+        return terms.read(*places, cut, self.multicast)
 
     def _overflows(self, stood: Terms) -> int:
         """Datagrams that found the socket of their agent full, and no fault had stopped it."""

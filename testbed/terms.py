@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from testbed.conservation import HostTerms, Loss, PortTerms, RouterTerms, Terms
+from testbed.accounts import Fanned, HostTerms, Loss, PortTerms, RouterTerms, Terms
 from testbed.counters import Counters, Nodes, Offered, device_names
 from testbed.errors import TestbedError
 from testbed.faults.rules import Cut
 from testbed.kernel import namespaces
+from testbed.network.multicast import Multicast
 from testbed.shaping import Shaped, Shaping
 from topologies.elements import Host, Link, host_device, link_device, router_port
 from topologies.graph import Graph
@@ -43,11 +44,16 @@ class Namespace(NamedTuple):
 
 
 def read(
-    net: Nodes, graph: Graph, counters: Counters, shaping: Shaping, cut: Cut | None = None
+    net: Nodes,
+    graph: Graph,
+    counters: Counters,
+    shaping: Shaping,
+    cut: Cut | None = None,
+    multicast: Multicast | None = None,
 ) -> Terms:
     """The terms of a whole network as they stand; consistent once traffic has stopped.
 
-    `cut` is what the rules of faults have dropped.
+    `cut` is what the rules of faults have dropped; `multicast` counts copies, where there are any.
     """
     cut = cut or Cut()
     shaped = shaping.counted()
@@ -75,7 +81,13 @@ def read(
         },
         {
             router.name: _router_terms(
-                router.name, graph, routers, counters, shaped, cut.forwarded.get(router.name, {})
+                router.name,
+                graph,
+                routers,
+                counters,
+                shaped,
+                cut.forwarded.get(router.name, {}),
+                Fanned() if multicast is None else multicast.read(router.name),
             )
             for router in graph.routers
         },
@@ -158,6 +170,7 @@ def _router_terms(
     counters: Counters,
     shaped: dict[tuple[str, str], Shaped],
     cut: Mapping[str, int],
+    fanned: Fanned,
 ) -> RouterTerms:
     own = routers[name]
     names = device_names(graph, name)
@@ -178,6 +191,7 @@ def _router_terms(
             )
             for device, peer, far in _links_of(graph.links, name)
         },
+        fanned,
     )
 
 

@@ -150,6 +150,10 @@ class Graph:
         """The nodes of a subnet."""
         return self._spans[self.subnet(subnet).name]
 
+    def below(self, router: str) -> range:
+        """The nodes below a router, those of its own subnets included."""
+        return self._spans[self.router(router).name]
+
     def subnets_of(self, router: str) -> tuple[Subnet, ...]:
         return self._subnets_of[self.router(router).name]
 

@@ -40,7 +40,7 @@ _NEWNEIGH = 28
 _MAC, _NAME, _MASTER, _OPERSTATE, _LINKINFO, _NAMESPACE, _CARRIER = 1, 3, 10, 16, 18, 28, 33
 _KIND, _DATA, _SLAVE_DATA = 1, 2, 5
 _VETH_PEER = 1
-_BRIDGE_STP, _BRIDGE_PRIORITY = 5, 6
+_BRIDGE_STP, _BRIDGE_PRIORITY, _BRIDGE_SNOOPING = 5, 6, 23
 _PORT_STATE = 1
 _OPERSTATE_UP = 6
 _UP = 0x1
@@ -124,6 +124,13 @@ def bridge(
         body += attribute(_MAC, _mac(mac))
     body += attribute(_LINKINFO, text(_KIND, "bridge") + attribute(_DATA, data))
     return Request(_NEWLINK, CREATE | EXCL, body, f"make the bridge {name}")
+
+
+def no_snooping(index: int, name: str) -> Request:
+    """Has a bridge hand multicasts to all its ports, whatever IGMP it hears."""
+    data = attribute(_BRIDGE_SNOOPING, b"\0")
+    info = attribute(_LINKINFO, text(_KIND, "bridge") + attribute(_DATA, data))
+    return Request(_NEWLINK, 0, _link(index) + info, f"switch multicast snooping of {name} off")
 
 
 def join(index: int, bridge: int, name: str) -> Request:

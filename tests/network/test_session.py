@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from testbed import shaping
-from testbed.session import Order, Session
+from testbed.orders import Order
+from testbed.session import Session
 from testbed.shaping.nfqueue import Nfqueue
 from tests.network.capture import Ring, Tcpdump
 from topologies import two_subnets

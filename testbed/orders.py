@@ -1,0 +1,32 @@
+"""What the agents of a session are told of a run, and what is known of the session at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What every agent is told of a run. `sources` are node numbers, or "all"."""
+
+    run: int
+    seed: int
+    protocol: str
+    options: dict[str, Any]
+    timing: str
+    round_s: float
+    sources: list[int] | str
+    payload_bytes: int
+    messages: int = 1
+    interval_s: float = 0.0
+    settle: bool = False
+    """Whether agents report when they have all of a stream; see `Session.settlements`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known once the agents are gone: why the session may not be trusted, and facts."""
+
+    complaints: list[str]
+    facts: dict[str, Any]
