@@ -290,7 +290,9 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
 
 
 def _copied(graph: Graph, router: str, fanned: Fanned) -> Iterator[Balance]:
-    """What a router makes of the multicasts that come from each side."""
+    """What a router makes of the multicasts that come from each side, if there were any."""
+    if not (fanned.arrived or fanned.forwarded):
+        return
     for came in fanout.sides(graph, router):
         yield Balance(
             f"{router}, multicasts of {came}",

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.accounts import Fanned
 from testbed.conservation import (
     AgentTerms,
     HostTerms,
@@ -32,6 +33,7 @@ ROUTERS = [
 GRAPH = Graph(
     "tree", *lay_out(ROUTERS, [("r1", 2), ("r2", 1), ("r3", 2), ("r0", 1)], PERFECT, PERFECT)
 )
+SUBNETS = sorted((subnet.name for subnet in GRAPH.subnets), key=lambda name: GRAPH.span(name)[0])
 ENDS = ("read", "no_port", "errors")
 
 Ledger = Counter[tuple[str, ...]]
@@ -41,6 +43,9 @@ def history(random: Random, datagrams: int) -> Ledger:
     """Sends datagrams between random hosts and writes down, as the kernel does, what it sees."""
     seen: Ledger = Counter()
     for _ in range(datagrams):
+        if random.random() < 0.3:
+            multicast(random, seen)
+            continue
         source, target = random.randrange(GRAPH.nodes), random.randrange(GRAPH.nodes)
         name, other = GRAPH.host(source).name, GRAPH.host(target).name
         seen[name, "sent"] += 1
@@ -54,6 +59,63 @@ def history(random: Random, datagrams: int) -> Ledger:
             else:
                 seen[other, random.choice(ENDS)] += 1
     return seen
+
+
+def multicast(random: Random, seen: Ledger) -> None:
+    """Sends one to a group, by the paths to its members; copies are lost one by one."""
+    source, group = random.randrange(GRAPH.nodes), random.randrange(len(SUBNETS) + 1)
+    ttl = random.randint(1, 5)
+    own = GRAPH.host(source).subnet
+    members = [host for host in GRAPH.hosts if group == 0 or host.subnet == SUBNETS[group - 1]]
+    seen[GRAPH.host(source).name, "sent"] += 1
+    if random.random() < 0.2:
+        seen[GRAPH.host(source).name, "lost_up"] += 1
+        return
+    far: dict[tuple[str, ...], list[str]] = {}
+    for host in members:
+        if host.subnet != own:
+            way = (*GRAPH.path(source, host.node), host.subnet)
+            far.setdefault(way, []).append(host.name)
+        elif host.node != source:
+            arrive(random, seen, host.name)
+    gateway = GRAPH.subnet(own).router
+    forward(random, seen, gateway, own, group, ttl, {way[1:]: far[way] for way in far})
+
+
+def forward(
+    random: Random,
+    seen: Ledger,
+    here: str,
+    came: str,
+    group: int,
+    ttl: int,
+    ways: dict[tuple[str, ...], list[str]],
+) -> None:
+    """What a router does with a multicast that is to go these ways."""
+    seen[here, "ended" if ttl == 1 else "arrived", came, str(group)] += 1
+    if ttl == 1:
+        return
+    for there in sorted({way[0] for way in ways}):
+        further = {way[1:]: ways[way] for way in ways if way[0] == there}
+        if () in further:
+            seen[here, "fanned", came, there] += 1
+            seen[here, "forwarded", came, there] += 1
+            for host in further[()]:
+                arrive(random, seen, host)
+            continue
+        up = GRAPH.router(here).parent == there
+        went, device, back = ("up", "up", here) if up else (there, f"d-{there}", "up")
+        seen[here, "fanned", came, went] += 1
+        seen[here, "forwarded", came, went] += 1
+        if random.random() < 0.2:
+            seen[here, "lost", device] += 1
+        else:
+            forward(random, seen, there, back, group, ttl - 1, further)
+
+
+def arrive(random: Random, seen: Ledger, host: str) -> None:
+    seen[host, "offered"] += 1
+    seen[host, "lost" if random.random() < 0.3 else random.choice(ENDS)] += 1
 
 
 def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
@@ -91,9 +153,16 @@ def terms_of(seen: Ledger) -> Terms:
     for router in GRAPH.routers:
         ways = {key[2:]: n for key, n in seen.items() if key[:2] == (router.name, "forwarded")}
         losses = {key[2]: n for key, n in seen.items() if key[:2] == (router.name, "lost")}
+        mine = {key: n for key, n in seen.items() if key[0] == router.name and len(key) == 4}
+        casts = [(*key[1:], n) for key, n in mine.items()]
         routers[router.name] = RouterTerms(
             {(came, went): n for (came, went), n in ways.items()},
             ports={device: PortTerms(Loss(n, n)) for device, n in losses.items()},
+            fanned=Fanned(
+                {(came, int(to)): n for kind, came, to, n in casts if kind == "arrived"},
+                {(came, int(to)): n for kind, came, to, n in casts if kind == "ended"},
+                {(came, to): n for kind, came, to, n in casts if kind == "fanned"},
+            ),
         )
     return Terms(hosts, routers)
 
