@@ -120,6 +120,8 @@ def summarize(
         if share > MAX_VOIDED_SHARE:
             first = cell.iloc[0]
             why = next(filter(None, cell["reasons"]))
+            if any(text.endswith(why) for text in unexplained):
+                continue  # it voids every cell of its network, and is among the reasons already
             reasons.append(
                 f"{first['protocol']}, {first['nodes']} nodes, loss {first['loss_ratio']}: "
                 f"{share:.0%} of {len(cell)} runs voided, e.g. {why}; the remedy is {REMEDY}"

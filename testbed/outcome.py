@@ -20,6 +20,13 @@ from testbed.tables import CELL
 STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")
 """Metrics in the table of a run; the document has all of them."""
+SHOWN_OF_STREAMS = (
+    "delivery_ratio",
+    "t_last",
+    "data_per_message",
+    "control_per_message",
+)
+"""Metrics in the table of a run of streams."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,9 @@ class Outcome:
 
     def _show_summary(self, console: Console) -> None:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        shown = [name for name in SHOWN if any(name in row for row in self.summary)]
+        streams = any("delivery_ratio" in row for row in self.summary)
+        wanted = SHOWN_OF_STREAMS if streams else SHOWN
+        shown = [name for name in wanted if any(name in row for row in self.summary)]
         table.add_column("protocol", min_width=12)
         for name in ("nodes", "loss", "runs", *shown):
             table.add_column(name.replace("_", " "), justify="right")

@@ -69,6 +69,14 @@ def test_an_unexplained_datagram_makes_the_whole_not_ok() -> None:
     assert summary["reasons"] == ["r1: 3 datagrams vanished"]
 
 
+def test_what_voids_all_runs_of_a_network_is_said_once() -> None:
+    table = pd.concat([runs(1), runs(2).assign(cell=1)]).assign(**ON_TIME, voided=True)
+    table["reasons"] = "r1: 3 datagrams vanished"
+    summary = health.summarize(table, ["star of 16: r1: 3 datagrams vanished"], {})
+    assert summary["reasons"] == ["star of 16: r1: 3 datagrams vanished"]
+    assert summary["voided"] == 2
+
+
 def test_pressure_is_a_difference_of_totals() -> None:
     delta = health.Pressure(5.0, 2.5).since(health.Pressure(4.0, 2.0))
     assert delta == {"cpu_waiting_s": 1.0, "cpu_steal_s": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ from tests import synthetic
 SMALL: dict[str, tuple[str, ...]] = {
     "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
     "twins": ("nodes=8,16", "repeats=3"),
+    "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
 }
 """Shipped experiments that a plot of their name is tested with, and what makes them small."""
 
@@ -159,3 +161,14 @@ def test_runs_that_never_reached_everyone_are_drawn_and_counted(tables: list[Run
     figure = plots.load("dissemination_time").draw([broken])
     assert "left a node unreached" in words_of(figure)
     assert plots.load("infection_curve").draw([broken]) is not None
+
+
+def test_costs_of_a_stream_have_exponents_with_intervals(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    numbers = plots.load("third_approach").table(simulated["third_approach"])
+    push = numbers[numbers["protocol"] == "push"].iloc[0]
+    assert push["core_exponent_low"] < push["core_exponent"] < push["core_exponent_high"]
+    # Every node sends b in each of R rounds, half of it across the core, whoever the sender is.
+    assert 0.9 < push["core_exponent"] < 1.6
+    assert math.isnan(push["control_exponent"])
