@@ -92,6 +92,11 @@ class Outstanding:
             attempt.first_s = now
         return SetTimer(_name(to, id), now + self._timeout_s(to, attempt.tries, levels))
 
+    def postpone(self, to: NodeId, id: MessageId, now: float) -> SetTimer:
+        """The receiver lives but cannot answer yet: waits the longest time, with all tries left."""
+        self._waiting[to][id].tries = 1
+        return SetTimer(_name(to, id), now + self.options.rto_max_ms / 1e3)
+
     def answered(self, to: NodeId, id: MessageId, now: float) -> CancelTimer | None:
         """An acknowledgement came; None when nobody waited for it."""
         attempt = self._waiting.get(to, {}).pop(id, None)

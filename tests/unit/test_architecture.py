@@ -28,7 +28,8 @@ PURE_STDLIB = {
 PURE_AGENTS = {
     *("api", "branches", "digests", "distances", "options", "ordering", "outstanding"),
     *("retention", "rmtp_sender", "rmtp_session", "rmtp_status", "rmtp_tree", "rumours", "seeds"),
-    *("srm_sessions", "srm_timers", "stores", "targets", "timing", "trees", "wire"),
+    *("srm_sessions", "srm_timers", "stores", "targets", "timing", "tree_acks", "tree_messages"),
+    *("tree_naks", "trees", "wire"),
 }
 PROTOCOL_MAY_USE = PURE_AGENTS - {"seeds", "timing"}
 WORLDLY_NAMES = {"__import__", "eval", "exec", "hash", "id", "input", "open", "print"}

@@ -82,7 +82,13 @@ def test_the_same_seed_gives_the_same_actions_byte_for_byte(plugin: Plugin) -> N
 
 
 def test_another_seed_gives_other_actions(plugin: Plugin) -> None:
-    assert list(play(group(plugin, seed=5))) != list(play(group(plugin, seed=6)))
+    drawn = group(plugin, seed=5)
+    actions = list(play(drawn))
+    if all(
+        node.rng.getstate() == derive(5, me, "targets").getstate() for me, node in enumerate(drawn)
+    ):
+        pytest.skip("draws nothing")
+    assert actions != list(play(group(plugin, seed=6)))
 
 
 def test_no_node_sends_to_itself_or_to_nobody(plugin: Plugin) -> None:

@@ -1,0 +1,80 @@
+"""What the nodes of a tree say to each other, and what their users may choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.api import Message
+from agents.options import option
+from agents.outstanding import RetryOptions
+from agents.trees import KINDS
+
+
+@dataclass(frozen=True)
+class TreeOptions(RetryOptions):
+    """The options of tree multicast."""
+
+    tree: str = option("kary", choices=KINDS, help="how the tree is built")
+    k: int = option(2, unit="children", low=2, high=1000, help="most children of a node (K)")
+    repair: str = option("ack", choices=("ack", "nak", "none"), help="who asks for repair")
+    aggregate: bool = option(True, help="ack: whether a node answers for its subtree")
+    heartbeat_s: float = option(1.0, unit="s", low=0.01, high=60, help="first after a multicast")
+    heartbeat_max_s: float = option(8.0, unit="s", low=0.01, high=600, help="where doubling ends")
+    nak_delay_ms: float = option(50.0, unit="ms", low=0, high=60_000, help="longest random wait")
+    nak_retry_ms: float = option(500.0, unit="ms", low=1, high=60_000, help="doubled every time")
+
+
+class TreeData(Message):
+    """A multicast from parent to child; the body is the head of
+    `agents.branches`, and the payload."""
+
+    __slots__ = ()
+    TYPE = 0x22
+
+
+class TreeAck(Message):
+    """Says that the sender has a multicast, and whether its whole subtree has."""
+
+    __slots__ = ()
+    TYPE = 0x23
+    DATA = False
+
+
+class TreeNak(Message):
+    """Asks for the numbers in the ranges of the body."""
+
+    __slots__ = ()
+    TYPE = 0x24
+    DATA = False
+
+
+class TreeRepair(Message):
+    """A multicast again; the body is that of `TreeData`."""
+
+    __slots__ = ()
+    TYPE = 0x25
+
+
+class TreeHeartbeat(Message):
+    """A parent lives; the message is named after the greatest number it knows."""
+
+    __slots__ = ()
+    TYPE = 0x26
+    DATA = False
+
+
+class TreeAttach(Message):
+    """Asks a node to be the parent; named after the number awaited next, the body tells those
+    beyond it that are here."""
+
+    __slots__ = ()
+    TYPE = 0x27
+    DATA = False
+
+
+class TreeDetach(Message):
+    """Tells a node that it is not the parent, or no more."""
+
+    __slots__ = ()
+    TYPE = 0x28
+    DATA = False

@@ -1,0 +1,57 @@
+"""Requests for repair in a tree: asking the parent, then those above, for what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from agents.api import Action, CancelTimer, MessageId, Send, SetTimer
+from agents.branches import Branch, ranges
+from agents.ordering import Fifo
+from agents.tree_messages import TreeNak
+
+ASK = "ask"
+DOUBLINGS = 4  # of the time between two requests
+
+
+@dataclass(frozen=True)
+class Naks:
+    """The requests of one node. Times are in seconds."""
+
+    fifo: Fifo
+    rng: Random
+    delay_s: float
+    """The longest random wait before the first request."""
+    retry_s: float
+
+    def look(self, branch: Branch, now: float) -> list[Action]:
+        """Something arrived: plans a request for what is missing, or needs none any more."""
+        missing = self.fifo.next(branch.origin) <= branch.highest
+        if not missing and branch.asking:
+            branch.asking, branch.naks = False, 0
+            return [CancelTimer(_name(branch))]
+        if missing and not branch.asking:
+            branch.asking = True
+            return [SetTimer(_name(branch), now + self.rng.uniform(0.0, self.delay_s))]
+        return []
+
+    def ask(self, branch: Branch, now: float) -> list[Action]:
+        """Asks for all that is missing, and plans to ask again."""
+        start = self.fifo.next(branch.origin)
+        missing = [
+            number
+            for number in range(start, branch.highest + 1)
+            if not self.fifo.has(MessageId(branch.origin, number))
+        ]
+        if not missing:
+            branch.asking, branch.naks = False, 0
+            return []
+        to = branch.source()
+        branch.naks += 1
+        wait_s = self.retry_s * 2.0 ** min(branch.naks - 1, DOUBLINGS)
+        request = TreeNak(branch.origin, missing[0], 0, 0, ranges(missing))
+        return [Send(to, request), SetTimer(_name(branch), now + wait_s)]
+
+
+def _name(branch: Branch) -> str:
+    return f"{ASK}/{branch.origin}"
