@@ -19,6 +19,9 @@ from agents.options import OptionError
 
 PORT = 9000
 
+# What reading a file that holds something else may raise.
+_NO_TABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
@@ -44,7 +47,7 @@ class Hosts:
         """Builds the table; without groups all nodes are in one. Raises `OptionError`."""
         try:
             packed = b"".join(inet_pton(AF_INET, str(address)) for address in addresses)
-        except OSError:
+        except (OSError, ValueError):
             raise OptionError(f"addresses {list(addresses)[:3]}...: give IPv4 addresses") from None
         nested = groups if groups is not None else [(range(len(addresses)),)] * len(addresses)
         if len(nested) != len(addresses):
@@ -89,7 +92,13 @@ class Hosts:
             if "groups" in table:
                 nested = [tuple(range(*r) for r in g) for g in table["groups"]]
                 groups = [nested[i] for i in table["member"]]
-        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+                if not all(
+                    g and all(r and r[0] >= 0 and r[-1] < len(addresses) for r in g) for g in nested
+                ):
+                    raise ValueError("groups are ranges of nodes")
+            if not (type(port) is int and 0 < port < 1 << 16):
+                raise ValueError(f"port {port!r}")
+        except _NO_TABLE as error:
             raise OptionError(
                 f"hosts file {path}: {type(error).__name__}: {error}; "
                 'write {"addresses": ["10.0.0.1", ...]}'

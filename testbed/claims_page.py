@@ -7,7 +7,6 @@ RUN is the directory of a validation; without one the verdicts that the page has
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import textwrap
@@ -15,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed import claims
+from testbed import claims, intact
+from testbed.intact import RunError
 from testbed.judging.claim import Claim
 from testbed.judging.stats import Interval
 
@@ -127,13 +127,26 @@ def _measured(row: Mapping[str, Any]) -> str:
     return f"{_number(row['measured'])} [{_number(row['low'])}, {_number(row['high'])}]"
 
 
+def judged(run: Path) -> str:
+    """The last section, of the verdicts of a run directory. Raises `RunError` for one without."""
+    path = run / "verdicts.json"
+    rows = intact.document(path).get("verdicts")
+    try:
+        return verdicts(rows, run.resolve().name)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RunError(f"{path}: not verdicts ({reason}); validate again") from error
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Writes the page; `arguments` is at most one run directory."""
+    """Writes the page; `arguments` is at most one run directory; 2 if it has no verdicts."""
     tail = kept(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else ""
     if arguments:
-        run = Path(arguments[0])
-        document = json.loads((run / "verdicts.json").read_text(encoding="utf-8"))
-        tail = verdicts(document["verdicts"], run.resolve().name)
+        try:
+            tail = judged(Path(arguments[0]))
+        except RunError as error:
+            print(f"testbed: {error}", file=sys.stderr)
+            return 2
     PAGE.write_text(registered() + tail, encoding="utf-8")
     return 0
 

@@ -29,13 +29,16 @@ def read_traces(folder: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], 
     """All records below a folder, the host of each, and how many records were torn.
 
     An agent that is killed while it writes tears its last record; more than one torn record a host
-    cannot be, and is worth a look at the disk.
+    cannot be, and is worth a look at the disk. A record of an event that there is not counts, too.
     """
     parts, hosts, torn = [], [], 0
     for path in sorted(folder.glob("*.trace"), key=lambda path: int(path.stem)):
         size = path.stat().st_size
         whole = np.fromfile(path, dtype=RECORD, count=size // RECORD.itemsize)
+        known = (whole["event"] >= 1) & (whole["event"] <= len(EVENTS))
         torn += size % RECORD.itemsize != 0
+        torn += len(whole) - int(np.count_nonzero(known))
+        whole = whole[known]
         parts.append(whole)
         hosts.append(np.full(len(whole), int(path.stem), dtype=np.int32))
     if not parts:

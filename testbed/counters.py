@@ -256,9 +256,11 @@ def parse_ports(objects: Sequence[Mapping[str, Any]], name: str) -> dict[str, in
 
 def parse_counters(objects: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Packets by the counter's name."""
-    return {
-        each["counter"]["name"]: each["counter"]["packets"] for each in objects if "counter" in each
-    }
+    found = [each["counter"] for each in objects if "counter" in each]
+    try:
+        return {str(each["name"]): int(each["packets"]) for each in found}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _strange("counters", error) from error
 
 
 def _elements(
@@ -271,8 +273,12 @@ def _elements(
             if each.get("set", {}).get("name") == name
             for element in each["set"].get("elem", [])
         ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise CountersError(
-            f"set {name}: nftables lists it in a form that is not known ({error!r}); "
-            "is libnftables older than 1.0 or newer than what this was written for?"
-        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise _strange(f"set {name}", error) from error
+
+
+def _strange(what: str, error: Exception) -> CountersError:
+    return CountersError(
+        f"{what}: nftables lists it in a form that is not known ({error!r}); "
+        "is libnftables older than 1.0 or newer than what this was written for?"
+    )

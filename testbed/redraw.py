@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed import plots, results
+from testbed import intact, plots, results
+from testbed.intact import RunError
 from testbed.tables import RunTables
 
 
@@ -22,7 +23,13 @@ def redraw(run_dir: Path, chosen: Sequence[str] = ()) -> dict[str, Path]:
 
 def tables_of(run_dir: Path) -> list[RunTables]:
     """The tables of a run directory; a validation names the run directories that it judged."""
-    manifest = results.read_json(run_dir / "manifest.json")
+    path = run_dir / "manifest.json"
+    manifest = intact.document(path)
     judged = manifest.get("runs")
-    paths = [Path(path) for path in judged] if isinstance(judged, list) else [run_dir]
-    return [results.load(path) for path in paths]
+    if not isinstance(judged, list):
+        return [results.load(run_dir)]
+    if manifest.get("format") != results.FORMAT:
+        intact.manifest(manifest, path, results.FORMAT)
+    if not all(isinstance(each, str) for each in judged):
+        raise RunError(f"{path}: runs are named by text; restore it or validate again")
+    return [results.load(Path(each)) for each in judged]

@@ -20,7 +20,9 @@ from typing import Any
 
 import pandas as pd
 
+from testbed import intact
 from testbed.errors import TestbedError, UsageError, near
+from testbed.intact import RunError
 from testbed.tables import RunTables
 
 FORMAT = 2
@@ -31,7 +33,7 @@ TABLES = ("runs", "events", "deliveries", "hosts", "counters", "batches")
 
 
 class ResultsError(TestbedError):
-    """A run directory cannot be written or read; the message names the file and the remedy."""
+    """A run directory cannot be written; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,15 @@ def whole_runs(results: Path) -> list[Path]:
 
 
 def load(path: Path) -> RunTables:
-    """Reads a whole run directory; raises `ResultsError` for one that is not."""
+    """Reads a whole run directory; raises `RunError` for one that is not."""
     if path.name.startswith(PARTIAL):
-        raise ResultsError(f"{path}: this run was never finished; run the experiment again")
-    manifest = read_json(path / "manifest.json")
-    if manifest.get("format") != FORMAT:
-        raise ResultsError(
-            f"{path}: format {manifest.get('format')!r}, this version reads {FORMAT}; "
-            "use the version of the testbed that wrote it (manifest.json, 'commit')"
-        )
-    tables = {name: _read_table(path / f"{name}.parquet") for name in TABLES}
-    return RunTables(manifest=manifest, health=read_json(path / "health.json"), **tables)
+        raise RunError(f"{path}: this run was never finished; run the experiment again")
+    manifest = intact.document(path / "manifest.json")
+    intact.manifest(manifest, path / "manifest.json", FORMAT)
+    health = intact.document(path / "health.json")
+    intact.health(health, path / "health.json")
+    tables = {name: intact.table(path / f"{name}.parquet", name) for name in TABLES}
+    return RunTables(manifest=manifest, health=health, **tables)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -178,25 +178,6 @@ def hand_over(*paths: Path) -> None:
         os.lchown(top, uid, gid)
     for path in paths[-1].rglob("*"):
         os.lchown(path, uid, gid)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ResultsError(f"{path}: missing; the directory is not a whole run") from None
-    except ValueError as error:
-        raise ResultsError(f"{path}: not JSON ({error}); restore it or run again") from error
-    return document
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise ResultsError(f"{path}: missing; the directory is not a whole run") from None
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: not a whole Parquet file ({error}); run again") from error
 
 
 def _fsync(path: Path) -> None:

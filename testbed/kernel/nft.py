@@ -114,7 +114,7 @@ def parse_listing(text: str) -> list[dict[str, Any]]:
         objects = json.loads(text)["nftables"]
         if not all(isinstance(each, dict) for each in objects):
             raise TypeError
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NftError(
             f"libnftables: not the JSON expected: {text[:80]!r}; is it built with JSON support?"
         ) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from testbed import metadata, results
+from testbed import intact, metadata, results
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.replicates import derive
@@ -112,7 +112,7 @@ def opened(plan: Plan, results_folder: Path) -> Iterator[Path]:
         except BlockingIOError:
             raise UsageError(f"sweep {folder}: another command is at it; wait for it") from None
         if (folder / FILE).exists():
-            check(results.read_json(folder / FILE), plan.code, folder)
+            check(intact.document(folder / FILE), plan.code, folder)
         else:
             text = json.dumps(plan.document(), indent=2, default=str)
             results.write_whole(folder / FILE, text + "\n")
@@ -142,7 +142,7 @@ def done(plan: Plan, folder: Path) -> dict[int, Path]:
     by_seed = {trial.seed: trial for trial in plan.trials}
     found: dict[int, Path] = {}
     for manifest in results.whole_runs(folder):
-        document = results.read_json(manifest)
+        document = intact.document(manifest)
         check(document, plan.code, manifest.parent)
         trial = by_seed.get(document.get("seed", -1))
         if trial is not None:

@@ -14,22 +14,25 @@ import pytest
 
 from testbed import results
 from testbed.errors import UsageError
+from testbed.intact import RunError
 from testbed.results import PARTIAL, ResultsError
+from testbed.tables import COLUMNS
 
 
 def write_whole(folder: Path, experiment: str = "latency", seed: int = 7) -> Path:
     with results.new_run(folder, experiment, seed) as directory:
         for name in results.TABLES:
-            directory.write_table(name, pd.DataFrame({"run": [1]}))
-        directory.write_json("manifest.json", {"format": results.FORMAT, "seed": seed})
-        directory.write_json("health.json", {"ok": True})
+            directory.write_table(name, pd.DataFrame(columns=list(COLUMNS[name])))
+        named = {"experiment": {"name": experiment}, "seed": seed}
+        directory.write_json("manifest.json", {"format": results.FORMAT, **named})
+        directory.write_json("health.json", {"ok": True, "reasons": [], "unexplained": []})
         return directory.finish()
 
 
 def test_a_whole_run_is_read_back(tmp_path: Path) -> None:
     tables = results.load(write_whole(tmp_path))
     assert tables.manifest["seed"] == 7
-    assert tables.runs["run"].tolist() == [1]
+    assert list(tables.runs) == list(COLUMNS["runs"])
 
 
 def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
@@ -52,7 +55,7 @@ def test_a_partial_run_is_not_read(tmp_path: Path) -> None:
     partial = tmp_path / "latency" / f"{PARTIAL}x"
     partial.mkdir(parents=True)
     (partial / "manifest.json").write_text(json.dumps({"format": results.FORMAT}))
-    with pytest.raises(ResultsError, match="never finished"):
+    with pytest.raises(RunError, match="never finished"):
         results.load(partial)
     assert results.whole_runs(tmp_path) == []
 
@@ -78,7 +81,7 @@ def test_the_run_under_way_is_not_taken_for_an_abandoned_one(tmp_path: Path) -> 
 def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
     run = write_whole(tmp_path)
     (run / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(ResultsError, match=r"format 99, this version reads 2"):
+    with pytest.raises(RunError, match=r"format 99, this version reads 2"):
         results.load(run)
 
 
@@ -86,7 +89,7 @@ def test_another_format_is_refused_by_number(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     run = write_whole(tmp_path)
     (run / name).unlink()
-    with pytest.raises(ResultsError, match=rf"{name}: missing"):
+    with pytest.raises(RunError, match=rf"{name}: missing"):
         results.load(run)
 
 
@@ -94,7 +97,7 @@ def test_a_truncated_table_is_named(tmp_path: Path) -> None:
     run = write_whole(tmp_path)
     table = run / "events.parquet"
     table.write_bytes(table.read_bytes()[:-10])
-    with pytest.raises(ResultsError, match=r"events.parquet: not a whole Parquet file"):
+    with pytest.raises(RunError, match=r"events.parquet: not a whole Parquet file"):
         results.load(run)
 
 

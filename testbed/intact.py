@@ -1,0 +1,90 @@
+"""Whether what a run directory holds is what its readers were written for.
+
+A directory may be of another version, cut off, edited by hand, or hostile. Each check raises
+`RunError` of one line, with the file and the remedy, so that no reader trips over it later.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from testbed.errors import UsageError
+from testbed.tables import COLUMNS
+
+NUMBERS = frozenset(
+    {"run", "cell", "nodes", "loss_ratio", "round_s", "subnets", "survivors", "boot", "start_ns"}
+    | {"stop_ns", "time_ns", "host", "peer", "type", "origin", "sequence", "hop", "parent", "round"}
+    | {"bytes", "value", "node", "batch", "level", "packets", "runs", "rounds", "core_packets"}
+)
+"""Columns that are counted with, in whichever table."""
+
+TRUTHS = frozenset({"voided"})
+
+
+class RunError(UsageError):
+    """A run directory that cannot be read; the message names the file and the remedy."""
+
+
+def document(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; the directory is not a whole run") from None
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}; give a run that can be read") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not JSON ({error}); restore it or run again") from error
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: not a JSON object; restore it or run again")
+    return found
+
+
+def table(path: Path, name: str) -> pd.DataFrame:
+    """One of the tables of a run directory, with all its columns."""
+    try:
+        found = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; the directory is not a whole run") from None
+    except Exception as error:  # of a damaged file, Arrow and pandas may raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise RunError(f"{path}: not a whole Parquet file ({reason}); run again") from error
+    for column in COLUMNS[name]:
+        if column not in found:
+            raise RunError(f"{path}: has no column {column}; run again, or restore it")
+        kinds: dict[str, tuple[Callable[[Any], bool], frozenset[str]]] = {
+            "numbers": (is_numeric_dtype, NUMBERS),
+            "truth values": (is_bool_dtype, TRUTHS),
+        }
+        for word, (holds, columns) in kinds.items():
+            if column in columns and len(found) and not holds(found[column].dtype):
+                raise RunError(f"{path}: column {column} holds no {word}; run again, or restore it")
+    return found
+
+
+def manifest(found: Mapping[str, Any], path: Path, version: int) -> None:
+    """Checks the manifest of a run of hosts or of a simulation."""
+    if found.get("format") != version:
+        raise RunError(
+            f"{path.parent}: format {repr(found.get('format'))[:20]}, this version reads "
+            f"{version}; use the version of the testbed that wrote it (manifest.json, 'commit')"
+        )
+    experiment = found.get("experiment")
+    if not isinstance(experiment, dict) or not isinstance(experiment.get("name"), str):
+        raise RunError(f"{path}: names no experiment; restore it or run again")
+
+
+def health(found: Mapping[str, Any], path: Path) -> None:
+    """Checks what the gates have said."""
+    lists = [found.get("reasons"), found.get("unexplained")]
+    texts = all(
+        isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists
+    )
+    if not isinstance(found.get("ok"), bool) or not texts:
+        raise RunError(f"{path}: does not say whether the run is healthy; restore it or run again")
