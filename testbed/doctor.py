@@ -160,9 +160,10 @@ def _kernel() -> list[Check]:
     bridge = _try("ip link add doctor2 type bridge")
     htb = _try("tc qdisc replace dev lo root handle 1: htb")
     tbf = _try("tc qdisc replace dev lo root tbf rate 1mbit burst 10kb latency 10ms")
-    queue = _nft("table ip doctor { chain forward { queue num 0; } }")
-    queue = queue and _try("iptables -A OUTPUT -j NFQUEUE --queue-num 0")
     works_by = [name for name, problem in backends.items() if not problem]
+    delays_by = [
+        each.name for each in pick.BACKENDS if "delay_ms" in each.can and each.name in works_by
+    ]
 
     def check(
         name: str, purpose: str, problem: str, remedy: str, *, needed: bool = False, found: str = ""
@@ -182,11 +183,26 @@ def _kernel() -> list[Check]:
             found=f"by {' or '.join(works_by)}",
         ),
         check(
-            "sch_netem", "loss, another way", backends["netem"] and "missing", module("sch_netem")
+            "delay",
+            "delay, jitter, bursts, rate, ...",
+            "" if delays_by else f"netem: {backends['netem']}; nfqueue: {backends['nfqueue']}",
+            module("sch_netem") + ", or nfnetlink_queue and nft_queue",
+            found=f"by {' or '.join(delays_by)}",
+        ),
+        check(
+            "sch_netem",
+            "delay at more than 5,000 packets/s",
+            backends["netem"] and "missing",
+            module("sch_netem"),
         ),
         check("sch_htb", "TCLink bandwidth", htb, module("sch_htb")),
         check("sch_tbf", "TCLink bandwidth", tbf, module("sch_tbf")),
-        check("NFQUEUE", "delay without netem", queue, module("nfnetlink_queue")),
+        check(
+            "nfqueue",
+            "delay without netem",
+            backends["nfqueue"],
+            "sudo modprobe nfnetlink_queue nft_queue (or xt_NFQUEUE, with CONFIG_NFT_COMPAT)",
+        ),
         check("IP_MROUTE", "IP multicast", _multicast_routing(), "use a kernel with IP_MROUTE"),
     ]
 

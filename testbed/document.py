@@ -175,7 +175,7 @@ def read(name: str, variant: str) -> Document:
     document = _head(source, path, tables.get("experiment", {}))
     document.grid = _known(source, "grid", tables.get("grid", {}), GRID)
     document.run = _known(source, "run", tables.get("run", {}), RUN)
-    document.faults = faults.parse(source, tables.get("faults", []))
+    document.faults = faults.parse(source, tables.get("faults", []), path.parent)
     document.protocol = _owners(tables.get("protocol", {}))
     document.topology = _owners(tables.get("topology", {}))
     _check_owners(document)

@@ -28,6 +28,7 @@ from testbed.experiment import Cell, Experiment
 from testbed.faults.batches import batches
 from testbed.faults.emulated import Performance
 from testbed.faults.excuses import Window, unexcused
+from testbed.faults.weather import needs
 from testbed.health import Pressure
 from testbed.outcome import Outcome
 from testbed.progress import Progress
@@ -82,11 +83,15 @@ class Emulation:
         graph = cells[0].graph()
         protocols = sorted({cell.protocol_source for cell in cells})
         seed = derive(self.seed, "links", boot).getrandbits(32)
+        faults = [fault for cell in cells for fault in cell.faults]
+        later = needs(graph, [fault.profile for fault in faults if fault.profile is not None])
         # The lab's own memory: a write to disk costs an agent more than all else it does, and what
         # a SIGKILL of the whole leaves would be half a run anyway.
         with tempfile.TemporaryDirectory(prefix="trace-", dir="/run") as name:
             trace = Path(name)
-            with Session(graph, protocols, trace, nice=self.nice, seed=seed) as session:
+            with Session(
+                graph, protocols, trace, nice=self.nice, seed=seed, later=later
+            ) as session:
                 for cell in cells:
                     self.progress.note(f"{cell.protocol}, {cell.nodes} nodes")
                     if cell.run.kind == "saturated":

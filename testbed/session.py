@@ -11,7 +11,7 @@ import select
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -26,12 +26,13 @@ from testbed.conservation import Terms
 from testbed.counters import Count
 from testbed.errors import TestbedError
 from testbed.faults.rules import Rules
+from testbed.faults.weather import places
 from testbed.fleet import Zygote, harness_socket
 from testbed.lab import attach
 from testbed.network import Network
 from testbed.network.multicast import Multicast
 from testbed.orders import Ledger, Order
-from topologies.graph import Graph
+from topologies.graph import Graph, Impairment
 
 LEAD_S = 0.15
 LEAD_A_NODE_S = 0.001
@@ -52,17 +53,26 @@ class Session:
     """A context manager: the network and its agents are up inside it, and gone after it."""
 
     def __init__(
-        self, graph: Graph, protocols: Sequence[str], trace: Path, *, nice: int = 0, seed: int = 0
+        self,
+        graph: Graph,
+        protocols: Sequence[str],
+        trace: Path,
+        *,
+        nice: int = 0,
+        seed: int = 0,
+        later: Mapping[str, Sequence[Impairment]] | None = None,
     ) -> None:
         """`protocols` are names or paths of files; agents write their traces below `trace`.
 
-        `seed` is for what links do to packets, where it is not the kernel that draws.
+        `seed` is for what links do to packets, where it is not the kernel that draws; `later` is
+        what `impair` may make of ports, see `testbed.faults.weather`.
         """
         self.graph = graph
         self.trace = trace
         self._protocols = tuple(protocols)
         self._nice = nice
         self._seed = seed
+        self._later = places(graph, later or {})
         self._casts = any(registry.load(each).protocol.GROUPS for each in protocols)
         self._stack = ExitStack()
         self._infected: list[tuple[int, int]] = []
@@ -81,9 +91,10 @@ class Session:
 
     def __enter__(self) -> Session:
         with ExitStack() as stack:
+            shaping.choose(self.graph, later=self._later)  # refuses before there is a network
             net = self.net = stack.enter_context(Network(self.graph))
             attach.register({host.name: host.netns for host in net.hosts})
-            self.shaping = shaping.apply(net, self.graph, seed=self._seed)
+            self.shaping = shaping.apply(net, self.graph, seed=self._seed, later=self._later)
             stack.callback(self.shaping.close)
             self.counters = counters.install(net, self.graph)
             stack.callback(self.counters.close)
@@ -205,6 +216,11 @@ class Session:
     def quieten(self) -> None:
         """Waits until no datagram moves any more. Raises `SessionError` when they do not stop."""
         self._drain()
+
+    def impair(self, changes: Mapping[str, Impairment]) -> None:
+        """Impairs ports in another way, by their names in the simulator. Raises ShapingError."""
+        for (router, way), impairment in places(self.graph, changes).items():
+            self.shaping.change(router, way, impairment)
 
     def sample_core(self) -> tuple[int, list[Count]]:
         """The core router's counts and the monotonic time in ns at which they stood."""

@@ -12,9 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from testbed.errors import UsageError, near
+from testbed.faults import weather
+from testbed.faults.weather import Row
 
 KINDS = {
     "kill": "the agents are ended by SIGKILL; `for_rounds` starts them again after that time",
@@ -30,6 +33,7 @@ KINDS = {
     "heal": "all partitions end",
     "loss": "more datagrams are lost: towards the nodes, or whatever a `router` forwards",
     "churn": "the nodes leave and come back, each at Poisson times",
+    "weather": "links change as the rows of a file say: `testbed.faults.weather`",
 }
 
 WHEN = ("at_s", "at_round", "at_infected", "between_rounds", "each_round")
@@ -52,6 +56,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "heal": ("at_s", "at_round", "at_infected"),
     "loss": ("at_s", "at_round", "at_infected", *LENGTH, *_NODES, "router", "loss_ratio"),
     "churn": ("at_s", "at_round", *LENGTH, *_NODES, "leave_ratio", "away_rounds"),
+    "weather": ("at_s", "at_round", "profile"),
 }
 """The fields of each kind beside `kind`."""
 
@@ -62,6 +67,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "partition": ("sets",),
     "loss": ("loss_ratio",),
     "churn": ("leave_ratio", "away_rounds"),
+    "weather": ("profile",),
 }
 
 Selector = int | float | str | tuple[int, ...]
@@ -105,13 +111,15 @@ class Fault:
     """The probability that a node which is there leaves within a round, 0..1."""
     away_rounds: float | None = None
     """How long a node stays away, on the average; exponential."""
+    profile: tuple[Row, ...] | None = None
+    """Of the weather: what its file says, a path from the experiment's folder."""
 
     @property
     def policy(self) -> str:
         """`source` with its default: spared by what ends a node, unless that hits all nodes."""
         if self.source is not None:
             return self.source
-        gentle = self.kind in ("loss", "partition", "clock_step")
+        gentle = self.kind in ("loss", "partition", "clock_step", "weather")
         return "any" if gentle or self.nodes in ("all", "source") else "excluded"
 
     def __str__(self) -> str:
@@ -122,6 +130,8 @@ class Fault:
             if value is not None:
                 label = "" if name in ("sets", "nodes") else f"{name} "
                 words.append(f"{label}{_short(value)}")
+        if self.profile is not None:
+            words.append(f"{len(self.profile)} rows")
         if self.source is not None:
             words.append(f"source {self.source}")
         return " ".join(words)
@@ -152,17 +162,20 @@ def describe(faults: Sequence[Fault]) -> str:
     return "; ".join(map(str, faults))
 
 
-def parse(source: str, tables: object) -> tuple[Fault, ...]:
-    """Checks the `[[faults]]` of a file, all that needs no network. Raises `UsageError`."""
+def parse(source: str, tables: object, folder: Path = Path()) -> tuple[Fault, ...]:
+    """Checks the `[[faults]]` of a file in `folder`, all that needs no network.
+
+    Raises `UsageError`.
+    """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{source}: faults: write each as a table, [[faults]]")
     return tuple(
-        _fault(f"{source}: [[faults]] number {number}", table)
+        _fault(f"{source}: [[faults]] number {number}", table, folder)
         for number, table in enumerate(tables, 1)
     )
 
 
-def _fault(where: str, table: Mapping[str, Any]) -> Fault:
+def _fault(where: str, table: Mapping[str, Any], folder: Path) -> Fault:
     kind = table.get("kind")
     if kind not in KINDS:
         raise UsageError(f"{where}: kind = {kind!r}; {near(str(kind), KINDS)}")
@@ -175,6 +188,8 @@ def _fault(where: str, table: Mapping[str, Any]) -> Fault:
         if name not in table:
             raise UsageError(f"{where}: says no {name}; add it")
     values = {name: _value(where, name, value) for name, value in table.items()}
+    if "profile" in values:
+        values["profile"] = weather.load(where, folder / values["profile"])
     _check_times(where, str(kind), values)
     _check_place(where, str(kind), values)
     return Fault(**values)

@@ -18,7 +18,7 @@ from random import Random
 
 from agents.seeds import derive
 from testbed.errors import UsageError, near
-from testbed.faults import Fault, Selector
+from testbed.faults import Fault, Selector, weather
 from testbed.faults.timeline import ALL, Step, Timeline
 from topologies.graph import Graph
 
@@ -103,6 +103,10 @@ class Drawing:
         end_s = self.horizon_s if length_s is None else at_s + length_s
         if fault.kind == "churn":
             yield from self._churn(fault, at_s, end_s, nodes, rng)
+            return
+        if fault.profile is not None:
+            for number, row in enumerate(fault.profile):
+                yield at_s + row.time_s, "weather", (number,)
             return
         if fault.kind in ("slow", "flap"):
             yield from _turns(fault, at_s, end_s, nodes)
@@ -255,4 +259,5 @@ def check(
             raise UsageError(f"fault {fault}: {what} is of one multicast; set run.concurrent = 1")
         if graph.lan != "routed" and fault.kind in ("link_down", "flap") and fault.router is None:
             raise UsageError(f'fault {fault}: links of hosts need lan = "routed"')
+    weather.needs(graph, [fault.profile for fault in faults if fault.profile is not None])
     Drawing(faults, graph, round_s, horizon_rounds).draw(0, source=0)

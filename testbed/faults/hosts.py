@@ -17,6 +17,7 @@ from typing import Any
 from testbed.faults import Fault
 from testbed.faults.excuses import Window
 from testbed.faults.timeline import Playback, State, Step, Timeline
+from testbed.faults.weather import Weather
 from testbed.session import Session
 from topologies.graph import Graph
 
@@ -41,6 +42,11 @@ class Player:
         self._since: dict[int, int] = {}
         self._starting: set[int] = set()
         self._stepped: dict[int, float] = {}
+        self._weathers = {
+            place: Weather(self._graph, fault.profile)
+            for place, fault in enumerate(faults)
+            if fault.profile is not None
+        }
         self._ruled = any(step.do in ("cut", "lossy", "down") for step in timeline.steps)
         if self._ruled:
             session.rules.arrange(faults, timeline)
@@ -68,6 +74,8 @@ class Player:
                 self._router_link(fault, up=True)
             else:
                 self._session.rules.switch(fault, False)
+        for each in self._weathers.values():
+            self._session.impair(each.end())
         self._resume(sorted(self.state.paused))
         for node, seconds in self._stepped.items():
             self._session.step_clock([node], -seconds)

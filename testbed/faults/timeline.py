@@ -26,8 +26,9 @@ class Step:
     at_s: float
     """Since the start of the run or, with `infected`, since that fraction had the multicast."""
     do: str
-    """kill, restart, pause, resume, clock, down, up, cut, join, lossy or clear."""
+    """kill, restart, pause, resume, clock, down, up, cut, join, lossy, clear or weather."""
     nodes: tuple[int, ...] = ALL
+    """Of a weather, the row of its profile instead."""
     fault: int = 0
     """Its place in the experiment file, from 0."""
     infected: float | None = None

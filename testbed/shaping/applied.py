@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from testbed.errors import ShapingError
 from testbed.medium import CUT
-from testbed.shaping.interface import Backend, Nodes, Port, Shaped, asked, by_router, ports
+from testbed.shaping.interface import Backend, Later, Nodes, Port, Shaped, asked, by_router, ports
 from testbed.shaping.pick import choose
 from topologies.elements import Impairment
 from topologies.graph import Graph
@@ -50,8 +50,7 @@ class Shaping:
         key = (router, way)
         if self._backend is None or key not in self._wanted:
             raise ShapingError(
-                f"{router} {way}: is not shaped; what changes must be impaired from the start, by "
-                "as little as a delay_ms of 0.001"
+                f"{router} {way}: is not shaped; name what it may become when shaping is applied"
             )
         self._wanted[key] = replace(self._wanted[key], impairment=impairment)
         placed = self._placed[key] = replace(self._placed[key], impairment=impairment)
@@ -118,12 +117,19 @@ class Shaping:
         return sums
 
 
-def apply(net: Nodes, graph: Graph, only: str | None = None, seed: int = 0) -> Shaping:
+def apply(
+    net: Nodes,
+    graph: Graph,
+    only: str | None = None,
+    seed: int = 0,
+    later: Later | None = None,
+) -> Shaping:
     """Shapes a network that is up as its graph says, and reads it back from the kernel.
 
-    `only` names a backend; by default the kernel is probed. Raises ShapingError.
+    `only` names a backend; by default the kernel is probed. `later` is what ports may be changed
+    to. Raises ShapingError.
     """
-    shaping = Shaping(net, choose(graph, only), list(ports(graph)), seed)
+    shaping = Shaping(net, choose(graph, only, later), list(ports(graph, later)), seed)
     try:
         shaping.apply()
     except BaseException:

@@ -34,6 +34,8 @@ class Port:
     """Whether packets come in by the device, or leave by it."""
     far: str = ""
     """The device at the far end, for a backend that sends copies in from there."""
+    later: tuple[Impairment, ...] = ()
+    """What it may be changed to while traffic runs."""
 
     @property
     def way(self) -> str:
@@ -76,6 +78,8 @@ class Backend(abc.ABC):
     """The fields of Impairment that it can give."""
     resolution: ClassVar[float]
     """The largest difference between a ratio asked for and the one that the kernel holds."""
+    changes: ClassVar[bool] = True
+    """Whether it can impair a port in another way while traffic runs."""
     unlisted: ClassVar[frozenset[str]] = frozenset()
     """Fields that it gives and that cannot be read back."""
 
@@ -155,11 +159,17 @@ def asked(impairment: Impairment) -> dict[str, float | str]:
     }
 
 
-def ports(graph: Graph) -> Iterator[Port]:
-    """Every port of the graph that asks for some impairment."""
+Later = Mapping[tuple[str, str], Sequence[Impairment]]
+"""What ports may be changed to, by (router, `Port.way`)."""
+
+
+def ports(graph: Graph, later: Later | None = None) -> Iterator[Port]:
+    """Every port of the graph that asks for some impairment, now or later."""
+    later = later or {}
     for port in _all_ports(graph):
-        if asked(port.impairment):
-            yield port
+        changes = tuple(later.get((port.router, port.way), ()))
+        if asked(port.impairment) or changes:
+            yield dataclasses.replace(port, later=changes)
 
 
 def by_router(found: Sequence[Port]) -> Mapping[str, list[Port]]:

@@ -106,7 +106,8 @@ class Netem(Backend):
         """What a host sends is queued where it leaves the host: there is no queue on the way in."""
         if not port.inward:
             return port
-        return Port(port.to, f"{port.to}-eth0", port.router, False, port.impairment)
+        device = f"{port.to}-eth0"
+        return Port(port.to, device, port.router, False, port.impairment, later=port.later)
 
     def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
         try:

@@ -84,6 +84,7 @@ class Nfqueue(Backend):
             *(port.to, f"{port.to}-eth0", port.router, False, port.impairment),
             inward=inward,
             far=port.device,
+            later=port.later,
         )
 
     def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
@@ -153,8 +154,8 @@ class Nfqueue(Backend):
         node = self._names[netns]
         if _needs_whole(port) and node not in self._whole:
             raise ShapingError(
-                f"{port.words}: duplication and corruption cannot begin while traffic runs; ask "
-                "for them from the start, by as little as 1e-9"
+                f"{port.words}: duplication and corruption cannot begin while traffic runs; name "
+                "them when shaping is applied"
             )
         impairment = _plain(port.impairment)
         self._asked({"do": "change", "node": node, "way": port.way, "impairment": impairment})
@@ -260,7 +261,8 @@ def _hook(port: Port) -> int:
 
 def _needs_whole(port: Port) -> bool:
     """Whether the process must see all of a packet: it copies or damages it, or sends it anew."""
-    return port.inward or bool(port.impairment.duplicate_ratio or port.impairment.corrupt_ratio)
+    may_be = (port.impairment, *port.later)
+    return port.inward or any(each.duplicate_ratio or each.corrupt_ratio for each in may_be)
 
 
 def _plain(impairment: Impairment) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Nftables(Backend):
     name = "nftables"
     can = frozenset({"loss_ratio"})
     resolution = 0.5 / MODULUS
+    changes = False
 
     def probe(self, netns: int) -> str | None:
         link = Port("probe", "probe0", "probe", False, Impairment(loss_ratio=0.5))

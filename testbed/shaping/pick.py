@@ -12,16 +12,16 @@ import os
 
 from testbed.errors import ShapingError, UsageError, near
 from testbed.kernel import namespaces
-from testbed.shaping.interface import Backend, Port, asked, ports
+from testbed.shaping.interface import Backend, Later, Port, asked, ports
 from testbed.shaping.netem import Netem
 from testbed.shaping.nfqueue import Nfqueue
 from testbed.shaping.nftables import Nftables
-from topologies.graph import Graph
+from topologies.graph import Graph, Impairment
 
 BACKENDS: tuple[Backend, ...] = (Nftables(), Netem(), Nfqueue())
 
 
-def choose(graph: Graph, only: str | None = None) -> Backend | None:
+def choose(graph: Graph, only: str | None = None, later: Later | None = None) -> Backend | None:
     """The backend that gives what `graph` asks for; None when it asks for nothing.
 
     Nothing is left changed: the kernel is probed in namespaces of its own, before there is a
@@ -32,7 +32,7 @@ def choose(graph: Graph, only: str | None = None) -> Backend | None:
     if not candidates:
         names = [each.name for each in BACKENDS]
         raise UsageError(f"shaping backend {only}: unknown; {near(str(only), names)}")
-    wanted = list(ports(graph))
+    wanted = list(ports(graph, later))
     if not wanted:
         return None
     reasons = []
@@ -47,12 +47,15 @@ def choose(graph: Graph, only: str | None = None) -> Backend | None:
 def unable(backend: Backend, wanted: list[Port]) -> str | None:
     """The first thing asked for that the backend does not give on any kernel."""
     for port in wanted:
-        for field in asked(port.impairment):
-            if field not in backend.can:
-                return f"gives {', '.join(sorted(backend.can))} only, not {port.to}'s {field}"
-        refusal = backend.refusal(port.impairment)
-        if refusal is not None:
-            return f"{port.to}: {_worded(port)}: {refusal}"
+        if port.later and not backend.changes:
+            return f"cannot change {port.to}'s link while traffic runs"
+        for impairment in (port.impairment, *port.later):
+            for field in asked(impairment):
+                if field not in backend.can:
+                    return f"gives {', '.join(sorted(backend.can))} only, not {port.to}'s {field}"
+            refusal = backend.refusal(impairment)
+            if refusal is not None:
+                return f"{port.to}: {_worded(impairment)}: {refusal}"
     return None
 
 
@@ -70,12 +73,13 @@ def probed(backend: Backend) -> str | None:
 
 def _first(wanted: list[Port]) -> str:
     # The one that asks for most tells the reader most.
-    port = max(wanted, key=lambda each: len(asked(each.impairment)))
-    return f"{port.to}: {_worded(port)}"
+    most = [(port.to, each) for port in wanted for each in (port.impairment, *port.later)]
+    to, impairment = max(most, key=lambda each: len(asked(each[1])))
+    return f"{to}: {_worded(impairment)}"
 
 
-def _worded(port: Port) -> str:
+def _worded(impairment: Impairment) -> str:
     return ", ".join(
         f"{field} = {value if isinstance(value, str) else format(value, 'g')}"
-        for field, value in asked(port.impairment).items()
+        for field, value in asked(impairment).items()
     )

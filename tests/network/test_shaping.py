@@ -130,6 +130,34 @@ def test_achieved_loss_is_known_by_ratio(backend: str) -> None:
         assert 0 <= achieved[ratio][0] - lost <= REPORTS
 
 
+@pytest.mark.parametrize("backend", ["netem", "nfqueue"], indirect=True)
+def test_a_link_changes_while_traffic_runs(backend: str) -> None:
+    graph = two_subnets(4)
+    later = {("r1", "p0"): [loss(1.0)], ("r0", "d-r2"): [loss(0.3)]}
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend, later=later)
+        sockets = Sockets(net, graph, 1500)
+        sockets.send([(1, 0), (0, 2)], count=500)
+        assert sockets.received == [500, 0, 500, 0]
+        applied.change("r1", "p0", loss(1.0))
+        applied.change("r0", "d-r2", loss(0.3))
+        applied.check()
+        sockets.send([(1, 0), (0, 2)], count=500)
+        applied.change("r1", "p0", loss(0.0))
+        sockets.send([(1, 0)], count=100)
+        with pytest.raises(ShapingError, match="r1 p1: is not shaped; name what it may become"):
+            applied.change("r1", "p1", loss(0.5))
+        applied.close()
+    assert sockets.received[0] == 600
+    assert plausible(1000 - sockets.received[2], 500, 0.3)
+
+
+def test_nftables_is_passed_over_where_links_change() -> None:
+    graph = two_subnets(4)
+    with pytest.raises(ShapingError, match="cannot change h1's link while traffic runs"):
+        shaping.choose(graph, "nftables", {("r1", "p0"): [loss(0.5)]})
+
+
 def test_a_graph_without_loss_is_left_alone() -> None:
     graph = two_subnets(4)
     with Network(graph) as net:

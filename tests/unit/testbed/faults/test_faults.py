@@ -11,6 +11,8 @@ from testbed import experiment, faults
 from testbed.errors import UsageError
 from testbed.faults import KINDS, Fault
 
+RECORDED = Path(__file__).parents[3] / "recorded"
+
 GOOD: dict[str, dict[str, Any]] = {
     "kill": {"at_round": 0, "nodes": 0.5, "for_rounds": 3},
     "restart": {"at_s": 1.5},
@@ -25,6 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "heal": {"at_round": 9},
     "loss": {"at_round": 1, "router": "r1", "loss_ratio": 0.3},
     "churn": {"nodes": 0.5, "leave_ratio": 0.1, "away_rounds": 2},
+    "weather": {"at_s": 0, "profile": str(RECORDED / "weather" / "day.csv")},
 }
 
 FILE = """
