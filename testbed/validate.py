@@ -5,16 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from agents import registry
 from testbed import claims as claimed
 from testbed import (
     emulation,
-    experiment,
     metadata,
+    plans,
     plots,
     replicates,
     results,
@@ -22,40 +20,14 @@ from testbed import (
     simulation,
     summary,
 )
-from testbed.errors import UsageError, near
-from testbed.experiment import Experiment
 from testbed.health import merged
 from testbed.judging.engines import FACTOR, Engines
+from testbed.judging.looks import spending
+from testbed.judging.verdict import ALPHA, INCONCLUSIVE
 from testbed.outcome import Outcome
+from testbed.plans import Plan, Step
 from testbed.progress import Progress
 from testbed.resumption import NAME, Ledger
-
-
-@dataclass(frozen=True)
-class Step:
-    """One run directory that a validation makes."""
-
-    name: str
-    experiment: Experiment
-    simulated: bool = False
-
-    @property
-    def expected_s(self) -> float:
-        expected_s = simulation.expected_s if self.simulated else emulation.expected_s
-        return sum(expected_s(cell) for cell in self.experiment.cells)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a validation does, checked before anything starts."""
-
-    claims: tuple[str, ...]
-    variant: str
-    steps: tuple[Step, ...]
-    left_out: tuple[str, ...]
-    """Experiments that only other variants run."""
-    stand_in: Mapping[str, str]
-    request: Mapping[str, Any] = field(default_factory=dict)
 
 
 def validate(
@@ -77,7 +49,7 @@ def validate(
     `resume`, the runs that the same validation had finished when it was interrupted are taken. All
     names and settings are checked before anything starts; raises `UsageError`.
     """
-    plan = make_plan(claims, variant, settings, stand_ins or {})
+    plan = plans.make(claims, variant, settings, stand_ins or {})
     with ExitStack() as stack:
         if resume:
             ledger = resumption.resume(folder, plan.request, seed)
@@ -92,15 +64,21 @@ def validate(
 
 def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> Outcome:
     engines = Engines(ledger.seed, FACTOR[plan.variant])
-    todo = [step for step in plan.steps if step.name not in ledger.whole]
-    progress.expect(sum(step.expected_s for step in todo))
+    progress.expect(sum(s.expected_s for s in plan.steps if s.name not in ledger.whole))
     progress.expect(claimed.modelled_s(plan.claims, engines))
-    for step in todo:
-        ledger.add(step.name, _carry_out(step, ledger.seed, folder, progress))
-    paths = {step.name: ledger.whole[step.name] for step in plan.steps}
-    tables = [results.load(path) for path in paths.values()]
+    work = Work(plan, ledger, folder, progress)
+    alphas = {family: work.look_at(family) for family in plan.looks}
+    work.carry_out([step for step in plan.steps if not step.look])
+    paths = [ledger.whole[step.name] for step in plan.steps if step.name in ledger.whole]
+    tables = [results.load(path) for path in paths]
     verdicts = claimed.judge(
-        plan.claims, tables, plan.stand_in, engines, progress, left_out=plan.left_out
+        plan.claims,
+        tables,
+        plan.stand_in,
+        engines,
+        progress,
+        left_out=plan.left_out,
+        alphas=alphas,
     )
     health = merged([each.health for each in tables])
     with results.new_run(folder, NAME, ledger.seed) as directory:
@@ -113,7 +91,8 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
                 "variant": plan.variant,
                 "left_out": list(plan.left_out),
                 "seed": ledger.seed,
-                "runs": [str(path) for path in paths.values()],
+                "runs": [str(path) for path in paths],
+                "alphas": alphas,
                 "stand_in": plan.stand_in,
                 "engines": engines.drawn,
                 **metadata.describe(),
@@ -136,62 +115,57 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
     )
 
 
-def make_plan(
-    claims: Sequence[str], variant: str, settings: Sequence[str], stand_ins: Mapping[str, str]
-) -> Plan:
-    """Loads every experiment that the claims register and the variant runs. Raises `UsageError`."""
-    wanted = [claimed.load(name).CLAIM for name in claims]
-    names = list(dict.fromkeys(name for claim in wanted for name in claim.experiments))
-    shipped = {name: experiment.load(name, variant=variant) for name in names}
-    run = [name for name in names if variant in shipped[name].variants]
-    protocols = {cell.protocol for name in run for cell in shipped[name].cells}
-    if unknown := [old for old in stand_ins if old not in protocols]:
-        raise UsageError(f"{unknown[0]}: no claim is judged by it; {near(unknown[0], protocols)}")
-    steps = [Step(name, load(name, variant, settings, stand_ins)) for name in run]
-    times = {name: k for claim in wanted for name, k in claim.simulated.items()}
-    steps += [
-        Step(f"{step.name}, simulated", _repeated(step.experiment, times[step.name]), True)
-        for step in steps
-        if step.name in times
-    ]
-    return Plan(
-        claims=tuple(claims),
-        variant=variant,
-        steps=tuple(steps),
-        left_out=tuple(name for name in names if name not in run),
-        stand_in={old: registry.load(new).name for old, new in stand_ins.items()},
-        request=resumption.request_of(claims, variant, settings, stand_ins),
-    )
+@dataclass(frozen=True)
+class Work:
+    """Carries out the steps of a plan that are not whole yet."""
 
+    plan: Plan
+    ledger: Ledger
+    folder: Path
+    progress: Progress
 
-def load(
-    name: str, variant: str, settings: Sequence[str], stand_ins: Mapping[str, str]
-) -> Experiment:
-    """An experiment with some of its protocols replaced."""
-    loaded = experiment.load(name, variant=variant, settings=settings)
-    protocols = list(dict.fromkeys(cell.protocol for cell in loaded.cells))
-    if not set(protocols) & set(stand_ins):
-        return loaded
-    replaced = [stand_ins.get(protocol, protocol) for protocol in protocols]
-    return experiment.load(name, variant=variant, settings=settings, protocols=replaced)
+    def carry_out(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.name not in self.ledger.whole:
+                self.ledger.add(step.name, self._run(step))
 
+    def look_at(self, family: str) -> float:
+        """Runs a family's experiments look by look until it is decided; the level of the last."""
+        looks = self.plan.looks[family]
+        levels = spending(looks, ALPHA)
+        for place, level in enumerate(levels):
+            self.carry_out(self.plan.steps_of(family, place))
+            if place + 1 < len(looks) and self._decided(family, place, level):
+                break
+        spared = (self.plan.steps_of(family, later) for later in range(place + 1, len(looks)))
+        self.progress.advance(sum(step.expected_s for steps in spared for step in steps))
+        return level
 
-def _repeated(loaded: Experiment, times: int) -> Experiment:
-    """The same experiment with so many runs for each of its own."""
-    cells = [
-        replace(cell, run=replace(cell.run, repeats=cell.run.repeats * times))
-        for cell in loaded.cells
-    ]
-    return replace(loaded, cells=tuple(cells))
+    def _decided(self, family: str, place: int, level: float) -> bool:
+        """Whether every test of the family's claims has a verdict at this level."""
+        steps = [s for look in range(place + 1) for s in self.plan.steps_of(family, look)]
+        tables = [results.load(self.ledger.whole[step.name]) for step in steps]
+        verdicts = claimed.judge(
+            self.plan.claims_of(family),
+            tables,
+            self.plan.stand_in,
+            left_out=self.plan.left_out,
+            alphas={family: level},
+        )
+        return all(row.check or row.verdict != INCONCLUSIVE for row in verdicts)
 
-
-def _carry_out(step: Step, seed: int, folder: Path, progress: Progress) -> Path:
-    if not step.simulated:
-        return emulation.emulate(step.experiment, seed=seed, folder=folder, progress=progress)
-    own = replicates.derive(seed, "simulated")  # drawn apart from the hosts' runs
-    return simulation.simulate(
-        step.experiment, seed=own, folder=folder, progress=progress, thin=True
-    )
+    def _run(self, step: Step) -> Path:
+        seed = self.ledger.seed
+        if step.simulated:  # drawn apart from the hosts' runs
+            seed = replicates.derive(seed, "simulated")
+            return simulation.simulate(
+                step.experiment, seed=seed, folder=self.folder, progress=self.progress, thin=True
+            )
+        if step.look:
+            seed = replicates.derive(seed, "look", step.look)
+        return emulation.emulate(
+            step.experiment, seed=seed, folder=self.folder, progress=self.progress
+        )
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

@@ -66,13 +66,15 @@ def judge(
     progress: Progress | None = None,
     *,
     left_out: Collection[str] = (),
+    alphas: Mapping[str, float] | None = None,
 ) -> list[verdict.Verdict]:
     """The verdicts of the claims named (all of them when none is) on the runs given.
 
     `stand_in` maps a protocol that a claim is about to the one that takes its place, so that a
     protocol of one's own is held to the same claim. Without `engines` no samples are drawn.
     `left_out` are experiments that were not run since the validation is a short one: what they
-    alone could tell is "not run".
+    alone could tell is "not run". `alphas` are the error rates of families that are looked at more
+    than once.
     """
     findings: list[verdict.Finding] = []
     for name in dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()):
@@ -81,7 +83,7 @@ def judge(
             findings += _judged(module, tables, stand_in, left_out)
         if hasattr(module, "model"):
             findings += _modelled(module, stand_in, engines, progress or Progress())
-    return verdict.settle(findings, registered(), families())
+    return verdict.settle(findings, registered(), families(), alphas)
 
 
 def tables(verdicts: Sequence[verdict.Verdict]) -> dict[str, list[list[str]]]:

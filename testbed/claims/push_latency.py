@@ -75,6 +75,7 @@ CLAIM = Claim(
     ),
     family="scaling",
     experiments=("latency",),
+    looks=(0.3, 0.6, 1.0),
 )
 
 

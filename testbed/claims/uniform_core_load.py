@@ -63,6 +63,7 @@ CLAIM = Claim(
     ),
     family="scaling",
     experiments=("core_load",),
+    looks=(0.3, 0.6, 1.0),
 )
 
 

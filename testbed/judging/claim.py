@@ -51,6 +51,10 @@ class Claim:
     simulated: Mapping[str, int] = field(default_factory=dict)
     """Those of them that are simulated as well, and how many runs for each on hosts."""
 
+    looks: tuple[float, ...] = (1.0,)
+    """Shares of the runs of a full validation after which it is judged, and over if that decides
+    its family; the same for all claims of a family, see `testbed.judging.looks`."""
+
     @property
     def tests(self) -> int:
         """Parts that belong to the family which Holm's procedure runs over."""

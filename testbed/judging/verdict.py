@@ -104,31 +104,33 @@ def settle(
     findings: Sequence[Finding],
     registered: Mapping[str, int],
     families: Mapping[str, str] | None = None,
+    alphas: Mapping[str, float] | None = None,
 ) -> list[Verdict]:
     """Holds each finding to its level and words the verdict.
 
     `registered` counts the parts of every registered claim, checks left out. `families` names the
     family of a claim; claims that it does not name are one family. A claim that was run under
-    several sets of conditions adds its further findings to its family.
+    several sets of conditions adds its further findings to its family. `alphas` are the error
+    rates of families that have another one, since they were looked at before.
     """
     of = families or {}
     steps: dict[int, tuple[stats.Step, stats.Step]] = {}
     for family in dict.fromkeys(of.get(f.claim, "") for f in findings):
         members = [f for f in findings if of.get(f.claim, "") == family and not f.check]
         parts = {claim: n for claim, n in registered.items() if of.get(claim, "") == family}
-        steps |= _steps(members, parts)
+        steps |= _steps(members, parts, (alphas or {}).get(family, ALPHA))
     return [_verdict(f, *steps.get(id(f), _alone(f))) for f in findings]
 
 
 def _steps(
-    tests: Sequence[Finding], registered: Mapping[str, int]
+    tests: Sequence[Finding], registered: Mapping[str, int], alpha: float
 ) -> dict[int, tuple[stats.Step, stats.Step]]:
     """What Holm's procedure makes of the tests of one family, by the finding's id."""
     counts = {claim: sum(f.claim == claim for f in tests) for claim in {f.claim for f in tests}}
     family = sum(max(parts, counts.get(claim, 0)) for claim, parts in registered.items())
     family += sum(count for claim, count in counts.items() if claim not in registered)
-    support = stats.holm([f.p_support for f in tests], family, ALPHA)
-    refute = stats.holm([f.p_refute for f in tests], family, ALPHA)
+    support = stats.holm([f.p_support for f in tests], family, alpha)
+    refute = stats.holm([f.p_refute for f in tests], family, alpha)
     return dict(zip(map(id, tests), zip(support, refute, strict=True), strict=True))
 
 

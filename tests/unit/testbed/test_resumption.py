@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from testbed import emulation, metadata, resumption, simulation
+from testbed import emulation, metadata, results, resumption, simulation
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
+from testbed.judging.verdict import VERIFIED
 from testbed.outcome import Outcome
 from testbed.progress import Progress
 from testbed.validate import validate
@@ -134,3 +135,27 @@ def test_the_ledger_is_lines_of_json(interrupted: Path) -> None:
     header, line = map(json.loads, path.read_text().splitlines())
     assert header["claims"] == list(CLAIMS)
     assert line["experiment"] == "latency"
+
+
+def test_a_full_validation_ends_when_its_family_is_decided(tmp_path: Path, ran: list[str]) -> None:
+    """The first of three looks has 75 rounds a size, which are enough for O(N)."""
+    settings = ("protocol=push", "nodes=16,32,64,128,256", "rounds=250")
+    outcome = validate(
+        ["C11"], folder=tmp_path, progress=Progress(), variant="full", settings=settings, seed=1
+    )
+    assert ran == ["core_load"]
+    assert {row.verdict for row in outcome.verdicts} == {VERIFIED}
+    manifest = json.loads((outcome.run_dir / "manifest.json").read_text())
+    assert list(manifest["alphas"].values()) == [pytest.approx(0.05 * 0.3**3)]
+
+
+def test_a_family_that_is_not_decided_has_all_its_looks(tmp_path: Path, ran: list[str]) -> None:
+    settings = ("protocol=push", "nodes=16", "rounds=9")  # one size decides nothing
+    outcome = validate(
+        ["C11"], folder=tmp_path, progress=Progress(), variant="full", settings=settings, seed=1
+    )
+    assert ran == ["core_load"] * 3
+    runs = [results.load(path) for path in sorted(tmp_path.glob("core_load/2*"))]
+    assert (
+        len({seed for tables in runs for seed in tables.runs["seed"]}) == outcome.verdicts[0].runs
+    )
