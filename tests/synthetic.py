@@ -155,6 +155,55 @@ def recovery(
     return tables(runs=pd.DataFrame(rows), events=pd.DataFrame(events))
 
 
+def reporting(runs: int = 2, nodes: int = 8, messages: int = 5, **columns: Any) -> RunTables:
+    """Runs of RMTP: each member sends one status a multicast, three of them to the source.
+
+    One status comes before the first multicast, one after the last. Further `columns` overwrite
+    those of `runs`.
+    """
+    rows, events = [], []
+    for run in range(1, runs + 1):
+        rows.append(_run(run, 0, "rmtp", nodes, 0, "one") | columns)
+        for number in range(messages):
+            data = {"run": run, "time_ns": number * 100, "origin": 0, "sequence": number + 1}
+            events.append({**data, "host": 0, "event": "send", "type": 0x36})
+        for number in range(-1, messages):
+            for member in range(1, nodes):
+                status = {"run": run, "time_ns": number * 100 + 50, "origin": 0, "type": 0x38}
+                events.append({**status, "host": member, "event": "send"})
+                if member < 4:
+                    events.append({**status, "host": 0, "event": "receive"})
+    return tables(runs=pd.DataFrame(rows), events=pd.DataFrame(events))
+
+
+def stream(nodes: int = 4, messages: int = 2) -> RunTables:
+    """One run of a stream that every node gets, a datagram and its acknowledgement at a time."""
+    columns = {"kind": "stream", "messages": messages, "interval_s": 1.0}
+    run = _run(1, 0, "push", nodes, 1, "one") | columns
+    events, deliveries = [], []
+    for number in range(1, messages + 1):
+        name = {"run": 1, "origin": 0, "sequence": number, "time_ns": number * 100}
+        events.append({**name, "host": 0, "event": "multicast"})
+        for host in range(nodes):
+            deliveries.append({**name, "host": host, "time_ns": number * 100 + host})
+            if host:
+                events.append({**name, "host": 0, "event": "send", "type": RUMOUR})
+                events.append({**name, "host": host, "event": "send", "type": RUMOUR + 1})
+    counters = [
+        {"batch": 0, "time_ns": at, "level": 0, "type": kind, "packets": at}
+        for at in (0, 9)
+        for kind in (RUMOUR, RUMOUR + 1)
+    ]
+    batch = {"batch": 0, "cell": 0, "runs": 1, "rounds": 1.0, "core_packets": 18, "voided": False}
+    return tables(
+        runs=pd.DataFrame([run]),
+        events=pd.DataFrame(events),
+        deliveries=pd.DataFrame(deliveries),
+        counters=pd.DataFrame(counters),
+        batches=pd.DataFrame([batch]),
+    )
+
+
 def uniform_chance(nodes: int) -> float:
     return nodes / 2 / (nodes - 1)
 

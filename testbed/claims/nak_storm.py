@@ -3,23 +3,28 @@
 A storm is what arrives within one delay. Without randomness all G-1 receivers ask at once. A window
 of C2 d spreads them, and each backoff doubles it: the peak falls to 1 + (G-1)/(C2 2^i), still in
 proportion to G. Suppression cuts the total, not the peak: those that ask within the first delay
-could not know.
+could not know. In runs, where the protocol itself asks: with the same losses, switch by switch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from testbed.judging import rules, stats
+from testbed.judging import naks, rules, stats
 from testbed.judging.claim import Claim, Part
 from testbed.judging.engines import Engines
+from testbed.judging.selection import Arm
 from testbed.judging.stats import Estimate, Interval
 from testbed.judging.verdict import Finding
+from testbed.tables import RunTables
 from testbed.theory import srm_star
 
 STORM, SPREAD, BACKOFF, SUPPRESSION = "storm", "random delays", "backoff", "suppression"
+RUN_STORM, RUN_SPREAD, RUN_SUPPRESSION, RUN_BACKOFF = (
+    f"{part}: runs" for part in (STORM, SPREAD, SUPPRESSION, BACKOFF)
+)
 GROUP, C2 = 256, 2.0
 BACKOFFS = (0, 1, 2, 3, 4)
 RUNS = 400
@@ -56,22 +61,159 @@ CLAIM = Claim(
             margin=Interval(0.95, 1.05),
             reason="of the total without suppression, G-1, over the total with it",
         ),
+        RUN_STORM: Part(
+            margin=Interval(0.95, 1.05),
+            reason="of the G-1 receivers within one delay; half of them with random delays, C2 = 2",
+            plot="nak_implosion",
+        ),
+        RUN_SPREAD: Part(
+            margin=Interval(0.9, 1.1),
+            reason="of 1 + (G-1)/C2; a loss scatters by 20 to 30%, and a validation has a hundred. "
+            "Without random delays it would be 1.4 at 6 nodes and 1.8 at 24",
+            plot="nak_implosion",
+        ),
+        RUN_SUPPRESSION: Part(
+            margin=Interval(0.9, 1.1),
+            reason="of G-1 over the formula; 1.4 to 1.8 off, were suppression without effect",
+            plot="nak_implosion",
+        ),
+        RUN_BACKOFF: Part(
+            margin=Interval(-math.inf, 0.25),
+            reason="of the requests without backoff, from the second backoff on: the windows are "
+            "4 and 8 times as wide then, and there are fewer of them",
+            plot="nak_backoff",
+        ),
     },
     refuted_if="the interval of the peak, of its fall, or of the total lies outside its margin",
-    evidence=("simulated",),
-    estimator="mean over losses of the most requests in any stretch of one delay, over the "
-    "formula; log-log slope of that peak, less 1, over the window",
+    evidence=("emulated", "simulated"),
+    estimator="runs: means over losses, geometric mean over the sizes; engine: mean over losses of "
+    "the most requests in any stretch of one delay, over the formula; log-log slope of that peak, "
+    "less 1, over the window",
     expect=(
         "C2 fixed: the peak is O(G); a smaller one needs C2 to grow with G, or more backoffs",
         "suppression off: G-1 requests in all, with the peak about what it was",
     ),
     family="tree-based multicast",
+    experiments=("nak_implosion", "nak_backoff"),
 )
 
 
 def predict(conditions: Mapping[str, Any]) -> dict[str, float]:
     """All as ratios to their formulas."""
-    return {STORM: 1.0, SPREAD: 1.0, BACKOFF: 1.0, SUPPRESSION: 1.0}
+    return {**dict.fromkeys(CLAIM.parts, 1.0), RUN_BACKOFF: relieved(max(conditions["sizes"]))}
+
+
+def relieved(group: int, until: float = 60.0) -> float:
+    """Requests with backoff over those without, from the second backoff until the repair.
+
+    Windows of C2 2^i from C1 2^i, one after the other, each with 1 + (G-1)/(C2 2^i) requests; the
+    window ends at (C1 + C2) 2^i. Without backoff there is a new one every C1 + C2 delays.
+    relieved(16) = 0.047
+    """
+    length, at = 4.0, naks.LATE
+    fewer, i = 0.0, 2
+    while at < until:
+        fewer += srm_star.requests(group, C2 * 2.0**i) * min(1.0, (until - at) / (length * 2**i))
+        at += length * 2**i
+        i += 1
+    return fewer / (srm_star.requests(group, C2) * (until - naks.LATE) / length)
+
+
+def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
+    arms = naks.lost_by_all(tables, stand_in.get(naks.PROTOCOL, naks.PROTOCOL))
+    soon = [arm for arm in arms if not naks.slow(arm)]
+    late = [arm for arm in arms if naks.slow(arm)]
+    findings = [assess_storm(arm) for arm in soon if naks.plain(arm, but="randomness")]
+    findings += [assess_spread(arm) for arm in soon if naks.plain(arm)]
+    findings += [
+        assess_pair(RUN_SUPPRESSION, arm, other)
+        for arm in soon
+        if naks.plain(arm)
+        for other in soon
+        if naks.plain(other, but="suppression") and alike(arm, other, "suppression")
+    ]
+    findings += [
+        assess_pair(RUN_BACKOFF, arm, other)
+        for arm in late
+        if naks.plain(arm)
+        for other in late
+        if naks.plain(other, but="backoff") and alike(arm, other, "backoff")
+    ]
+    judged = {finding.part for finding in findings}
+    wanted = (RUN_STORM, RUN_SPREAD, RUN_SUPPRESSION, RUN_BACKOFF)
+    missing = [part for part in wanted if part not in judged]
+    return [*findings, *CLAIM.not_run(*missing, because="no run of srm in which all lost a packet")]
+
+
+def alike(arm: Arm, other: Arm, but: str) -> bool:
+    """Whether two arms differ in that switch alone, and perhaps in the sizes."""
+    mine, theirs = ({**each.options, but: None} for each in (arm, other))
+    return mine == theirs and arm.conditions == other.conditions
+
+
+def assess_storm(arm: Arm) -> Finding:
+    """Without randomness all ask within one delay."""
+    ratios = {n: stats.mean(arm.values("peak", n) / (n - 1)) for n in _judged(arm)}
+    return _finding(RUN_STORM, arm, ratios, "most requests within one delay, over G-1")
+
+
+def assess_spread(arm: Arm) -> Finding:
+    """With it, a share of 1/C2 and one more."""
+    ratios = {
+        n: stats.mean(arm.values("peak", n)).scaled(1 / srm_star.requests(n, C2))
+        for n in _judged(arm)
+    }
+    return _finding(RUN_SPREAD, arm, ratios, "most requests within one delay, over 1 + (G-1)/C2")
+
+
+def assess_pair(part: str, arm: Arm, other: Arm) -> Finding:
+    """What a switch changes: `arm` has it on, `other` off."""
+    ratios = {}
+    for n in set(_judged(arm)) & set(_judged(other)):
+        if part == RUN_SUPPRESSION:
+            above, below = other.values("requests", n), arm.values("requests", n)
+            formula = srm_star.requests(n, C2) / (n - 1)
+        else:
+            above, below = arm.values("late", n), other.values("late", n)
+            formula = 1.0
+        ratios[n] = stats.ratio(stats.mean(above), stats.mean(below)).scaled(formula)
+    unit = "requests with backoff over those without, from the second on"
+    if part == RUN_SUPPRESSION:
+        unit = "requests without suppression over those with it, over the formula"
+    return _finding(part, arm, ratios, unit, blocks=other.blocks())
+
+
+def _judged(arm: Arm) -> list[int]:
+    """The sizes of an arm of which there are losses enough; none where it must not be judged."""
+    return [] if arm.blocks() else arm.sizes
+
+
+def _finding(
+    part: str,
+    arm: Arm,
+    ratios: Mapping[int, Estimate],
+    unit: str,
+    blocks: tuple[str, ...] = (),
+) -> Finding:
+    blocks = (*arm.blocks(), *blocks)
+    if blocks or not ratios:
+        return CLAIM.finding(part, arm, blocks=blocks or ("no sizes in common",))
+    pooled = _pooled(list(ratios.values()))
+    p_support, p_refute = stats.tested(pooled, CLAIM.parts[part].margin)
+    return CLAIM.finding(
+        part,
+        arm,
+        predicted=predict({"sizes": arm.sizes})[part],
+        measured=pooled,
+        unit=unit,
+        p_support=p_support,
+        p_refute=p_refute,
+        notes=(", ".join(f"G={n}: {ratio.value:.2f}" for n, ratio in sorted(ratios.items())),),
+    )
+
+
+def _pooled(ratios: list[Estimate]) -> Estimate:
+    return ratios[0] if len(ratios) == 1 else rules.pooled_ratio(ratios)
 
 
 def model(engines: Engines) -> list[Finding]:

@@ -19,8 +19,12 @@ from testbed.judging.selection import Arm, arms, marked
 from testbed.tables import RunTables
 
 NAME = ["run", "origin", "sequence"]
-COLUMNS = [*NAME, "missed", "requests", "all_requests", "peak", "repairs", "delay"]
+COLUMNS = [*NAME, "missed", "requests", "late", "peak", "repairs", "delay"]
 PROTOCOL = "srm"
+LATE = 12.0
+"""Delays from a first request to the end of the windows after one backoff, whoever drew what: a
+request after that is one of the second backoff, or later, if there is any."""
+SWITCHES = ("backoff", "suppression", "randomness")
 NOTE = Struct("<IiiiI")  # a note's name lies over sequence, peer, origin, parent and round
 DELAY = dict(
     zip(
@@ -35,8 +39,8 @@ def losses(tables: RunTables) -> pd.DataFrame:
     """A row a loss, with `COLUMNS`.
 
     `missed`: nodes that did not get the first copy; `requests` those of the first round, before
-    anybody backed off, `all_requests` of every round; `peak` the most of the first ones within one
-    delay; `delay` until the first, in delays from when its sender noticed.
+    anybody backed off, `peak` the most of them within one delay; `late` requests of any round more
+    than `LATE` delays after the first; `delay` until the first, from when its sender noticed.
     """
     runs = tables.runs[tables.runs["protocol"] == PROTOCOL]
     if runs.empty:
@@ -55,13 +59,14 @@ def losses(tables: RunTables) -> pd.DataFrame:
         run, origin, sequence = (int(str(each)) for each in name)
         first = requests[requests["round"] == 0].sort_values("time_ns")
         times = first["time_ns"].to_numpy()
+        late_ns = LATE * one_way_ns.get(run, np.nan)
         began = (run, int(first["host"].iloc[0]), int(times[0])) if len(first) else (run, -1, 0)
         rows.append(
             (
                 *(run, origin, sequence),
                 nodes[run] - 1 - copies.get(name, 0),
                 len(first),
-                len(requests),
+                int((requests["time_ns"] > requests["time_ns"].min() + late_ns).sum()),
                 most_within(times, one_way_ns.get(run, np.nan)),
                 repairs.get(name, 0),
                 delays.get(began, np.nan),
@@ -93,6 +98,28 @@ def lost_by_all(tables: Sequence[RunTables], protocol: str = PROTOCOL) -> list[A
         joined = found.merge(runs, on="run")
         frames.append(joined[joined["missed"] == joined["nodes"] - 1])
     return arms(frames, protocol)
+
+
+def plain(arm: Arm, *, but: str = "") -> bool:
+    """Whether nothing of SRM is switched off but that: backoff, suppression or randomness."""
+    off = {name for name in SWITCHES if not arm.options.get(name, True)}
+    return arm.options.get("timers") == "fixed" and off == ({but} if but else set())
+
+
+def slow(arm: Arm) -> bool:
+    """Whether repairs come late enough for several backoffs."""
+    return float(arm.options["d1"]) > LATE and not arm.options["log_repair"]
+
+
+def request_times(tables: RunTables, loss: Sequence[int]) -> NDArray[np.float64]:
+    """When a loss, given by its `NAME`, was asked for, in delays since the first request."""
+    run, origin, sequence = loss
+    events = tables.events[tables.events["run"] == run]
+    sent = events[events["event"] == "send"]
+    one_way_ns = _first_copies(events, sent)["took_ns"].median()
+    mine = (sent["type"] == SrmRequest.TYPE) & (sent["sequence"] == sequence)
+    times = sent[mine & (sent["origin"] == origin)]["time_ns"]
+    return np.asarray((times - times.min()) / one_way_ns, dtype=float)
 
 
 def _first_copies(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:

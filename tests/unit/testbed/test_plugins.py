@@ -157,8 +157,11 @@ def test_a_metric_has_a_unit_and_one_number_for_each_run_or_batch(name: str) -> 
     assert metric.__doc__ and metric.UNIT
     assert metric.OF in ("run", "batch")
     made = {
-        "run": [synthetic.latency((8,), 3), synthetic.recovery()],
-        "batch": [synthetic.core_load((16,), 100)],
+        "run": [
+            *(synthetic.latency((8,), 3), synthetic.recovery(), synthetic.reporting()),
+            synthetic.stream(),
+        ],
+        "batch": [synthetic.core_load((16,), 100), synthetic.stream()],
     }
     whole = []
     for tables in made[metric.OF]:

@@ -29,7 +29,11 @@ def test_requests_after_a_backoff_are_not_among_the_first() -> None:
     events.loc[third, "round"] = 1
     found = losses(tables)
     assert found["requests"].tolist() == [2, 1]
-    assert found["all_requests"].tolist() == [3, 1]
+
+
+def test_requests_of_later_windows_are_counted_by_themselves() -> None:
+    found = losses(synthetic.recovery([((3, (2.0, 13.9, 14.1, 20.0), 1),)]))
+    assert found["late"].tolist() == [2]
 
 
 def test_other_protocols_have_no_losses() -> None:

@@ -17,10 +17,12 @@ from testbed.progress import Progress
 from testbed.simulator.reference import draw
 from testbed.tables import RunTables
 from tests import synthetic
+from tests.unit.testbed.claims import test_naks as naks
 
 SMALL: dict[str, tuple[str, ...]] = {
     "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
     "twins": ("nodes=8,16", "repeats=3"),
+    "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
 }
 """Shipped experiments that a plot of their name is tested with, and what makes them small."""
@@ -40,7 +42,15 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[RunTab
     loaded = {name: results.load(path) for name, path in paths.items()}
     as_hosts = {**loaded["twins"].manifest, "evidence": "emulated"}
     hosts = dataclasses.replace(loaded["twins"], manifest=as_hosts)
-    return {name: [each] for name, each in loaded.items()} | {"twins": [hosts, loaded["twins"]]}
+    drawn = {
+        "twins": [hosts, loaded["twins"]],
+        "nak_implosion": [naks.run(naks.srm, losses=5)],
+        "nak_backoff": [
+            naks.run(naks.srm, (16,), losses=5, d1=60.0),
+            naks.run(naks.stormy, (16,), losses=5, d1=60.0, backoff=False),
+        ],
+    }
+    return {name: [each] for name, each in loaded.items()} | drawn
 
 
 @pytest.fixture(scope="module")
