@@ -29,8 +29,8 @@ SOURCE = bytes.fromhex("0a7e57ed0000")
 
 _TABLES, _QUEUE = 10, 3
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_NEWTABLE, _DELTABLE, _NEWCHAIN, _NEWRULE, _GETRULE = 0, 2, 3, 6, 7
-_REQUEST, _ACK, _CREATE, _APPEND, _DUMP = 0x1, 0x4, 0x400, 0x800, 0x300
+_NEWTABLE, _NEWCHAIN, _NEWRULE, _GETRULE = 0, 3, 6, 7
+_REQUEST, _ACK, _EXCLUSIVE, _DUMP, _CREATE, _APPEND = 0x1, 0x4, 0x200, 0x300, 0x400, 0x800
 _PACKET, _VERDICT, _CONFIG = 0, 1, 2
 _BIND, _COPY_PACKET = 1, 2
 _DROP, _ACCEPT = 0, 1
@@ -39,6 +39,10 @@ _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct(">BBH")  # family, version, number
 _CHAINS = {PREROUTING: "come", POSTROUTING: "go"}
+
+
+_only_iptables: list[bool] = []
+"""Whether this kernel was found to have no queue of nftables: known once, for all namespaces."""
 
 
 class QueueingError(TestbedError):
@@ -133,18 +137,25 @@ class Rules:
         self._socket.close()
 
     def queue(self, rules: Sequence[Queued], number: int = 0) -> None:
-        """Replaces all rules by these, with nftables' own queue or iptables'. Raises."""
-        try:
-            self._replace(rules, number, native=True)
-        except QueueingError as error:
-            if error.errno != errno.ENOENT:
-                raise
-            self._replace(rules, number, native=False)
+        """Makes the rules of a namespace that has none, with nftables' own queue or iptables'.
 
-    def _replace(self, rules: Sequence[Queued], number: int, native: bool) -> None:
+        Raises QueueingError, when there are some already (EEXIST) too.
+        """
+        if not _only_iptables:
+            try:
+                self._make(rules, number, native=True)
+                return
+            except QueueingError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+            _only_iptables.append(True)
+        self._make(rules, number, native=False)
+
+    def _make(self, rules: Sequence[Queued], number: int, native: bool) -> None:
         table = _text(1, TABLE)
-        steps = [(_NEWTABLE, _CREATE, table), (_DELTABLE, 0, table), (_NEWTABLE, _CREATE, table)]
-        for hook, name in _CHAINS.items():
+        steps = [(_NEWTABLE, _CREATE | _EXCLUSIVE, table)]
+        for hook in sorted({rule.hook for rule in rules}):
+            name = _CHAINS[hook]
             place = _nested(4, _wide(1, hook), _wide(2, PRIORITY))
             chain = _text(1, TABLE) + _text(3, name) + place + _wide(5, 1) + _text(7, "filter")
             steps.append((_NEWCHAIN, _CREATE, chain))

@@ -41,8 +41,7 @@ class Shaping:
     def apply(self) -> None:
         """Puts every impairment in place and checks it. Raises ShapingError naming the device."""
         if self._backend is not None:
-            for node, its_ports in by_router([*self._placed.values()]).items():
-                self._backend.apply(self._net, node, its_ports, self._seed)
+            self._backend.apply_all(self._net, by_router([*self._placed.values()]), self._seed)
         self.check()
 
     def change(self, router: str, way: str, impairment: Impairment) -> None:

@@ -109,6 +109,11 @@ class Backend(abc.ABC):
         `ports` are places of that node; `seed` is for a backend that draws by itself.
         """
 
+    def apply_all(self, nodes: Nodes, ports: Mapping[str, Sequence[Port]], seed: int) -> None:
+        """`apply` for every node, by its name."""
+        for node, its_ports in ports.items():
+            self.apply(nodes, node, its_ports, seed)
+
     @abc.abstractmethod
     def read_back(self, netns: int) -> dict[str, Impairment]:
         """What the kernel holds now, by `Port.way`; what is not shaped is not listed."""

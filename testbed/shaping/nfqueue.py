@@ -16,8 +16,10 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from testbed.errors import ShapingError
@@ -40,6 +42,8 @@ MAX_LATE_MS = 2.0
 """Lateness at p99 up to which the process keeps the times that it draws; see limitations.md."""
 
 MESSAGE_BYTES = 1 << 18
+AT_ONCE = 32
+"""Namespaces that get their rules at one time."""
 _BUCKET_MS = 0.1  # of queue_process
 
 
@@ -87,6 +91,15 @@ class Nfqueue(Backend):
             later=port.later,
         )
 
+    def apply_all(self, nodes: Nodes, ports: Mapping[str, Sequence[Port]], seed: int) -> None:
+        # A rule takes the kernel some 30 ms in which it waits for all processors to forget the old
+        # ones; the waits of several namespaces overlap.
+        if ports:
+            self._process = self._process or _Process()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for done in [pool.submit(self.apply, nodes, *each, seed) for each in ports.items()]:
+                done.result()
+
     def apply(self, nodes: Nodes, node: str, ports: Sequence[Port], seed: int) -> None:
         netns = nodes.get(node).netns
         whole = any(map(_needs_whole, ports))
@@ -104,7 +117,7 @@ class Nfqueue(Backend):
             for port in ports:
                 if port.device not in links:
                     raise ShapingError(f"{node} {port.device}: no such device; is the network up?")
-                about.append(_about(port, links, nodes if whole else None))
+                about.append(_about(port, links[port.device]))
                 if whole:
                     descriptors.append(_copies(nodes, port))
             if self._process is None:
@@ -228,11 +241,13 @@ class _Process:
                 [sys.executable, "-I", "-S", "-B", str(path)], stdin=theirs.fileno()
             )
         self.pid = self._process.pid
+        self._turn = Lock()
 
     def ask(self, order: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         try:
-            socket.send_fds(self._socket, [json.dumps(order).encode()], list(descriptors))
-            data = self._socket.recv(MESSAGE_BYTES)
+            with self._turn:
+                socket.send_fds(self._socket, [json.dumps(order).encode()], list(descriptors))
+                data = self._socket.recv(MESSAGE_BYTES)
         except OSError:
             data = b""
         if not data:
@@ -276,20 +291,15 @@ def _name(port: Port) -> str:
     return port.router if port.inward else f"{port.router}>"
 
 
-def _about(port: Port, links: dict[str, rtnetlink.LinkInfo], nodes: Nodes | None) -> dict[str, Any]:
-    """What the process is told of a port; where to send copies in, if they may be asked for."""
-    link = links[port.device]
-    far = None
-    if nodes is not None and port.inward:
-        far = _links(nodes.get(port.to).netns, port.to)[port.far].index
+def _about(port: Port, link: rtnetlink.LinkInfo) -> dict[str, Any]:
+    """What the process is told of a port."""
     return {
         "way": port.way,
         "hook": _hook(port),
         "device": link.index,
         "name": _name(port),
         "impairment": _plain(port.impairment),
-        "port": far,
-        "mac": link.mac.replace(":", ""),
+        "mac": link.mac.replace(":", "") if port.inward else None,
     }
 
 

@@ -71,9 +71,8 @@ class Link:
         self.medium = Medium(Impairment(**about["impairment"]), self.random)
         self.device: int = about["device"]
         self.frame: bytes | None = None
-        if about["port"] is not None:
+        if about["mac"] is not None:
             self.frame = bytes.fromhex(about["mac"]) + queueing.SOURCE + b"\x08\x00"
-            self.port: int = about["port"]
         self.copies = socket.socket(fileno=copies.pop(0)) if copies else None
         self.held = 0
         self.counts = dict.fromkeys(

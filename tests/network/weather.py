@@ -51,7 +51,7 @@ class Figure:
 
     @property
     def right(self) -> bool:
-        return self.low <= self.asked <= self.high
+        return bool(self.low <= self.asked <= self.high)
 
     def __str__(self) -> str:
         return (
