@@ -100,7 +100,10 @@ class Emulation:
                         self._stream(session, boot, cell)
                     else:
                         self._disseminate(session, boot, cell)
-                ledger = session.finish()
+                shortest_s = min(
+                    each.order.round_s for each in self.replicates if each.boot == boot
+                )
+                ledger = session.finish(late_ms=health.MAX_LATE_SHARE * shortest_s * 1e3)
             rows = [each.row() for each in self.replicates if each.boot == boot]
             events, torn = collector.read_events(trace, pd.DataFrame(rows))
         self.events.append(events)

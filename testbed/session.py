@@ -236,15 +236,17 @@ class Session:
         self._drain()
         self._forgiven = self._overflows(self._terms())
 
-    def finish(self) -> Ledger:
-        """Drains the network, ends the agents, and balances their books against the kernel's."""
+    def finish(self, late_ms: float = shaping.MAX_LATE_MS) -> Ledger:
+        """Drains the network, ends the agents, and balances their books against the kernel's.
+
+        What the shaping delays may leave `late_ms` after its time at p99."""
         self._drain()
         self._broadcast({"do": "exit"})
         self._await("exit", self._exited)
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
-        complaints += self.counters.complaints() + self.shaping.complaints()
+        complaints += self.counters.complaints() + self.shaping.complaints(late_ms)
         overflows = self._overflows(stood) - self._forgiven
         if overflows:
             complaints.append(f"{overflows} datagrams found the socket of their agent full")

@@ -130,8 +130,8 @@ class Backend(abc.ABC):
         """Packets that wait for their time in a node's namespace."""
         return sum(shaped.held for shaped in self.counted(netns).values())
 
-    def complaints(self) -> list[str]:
-        """Why what it did cannot be trusted."""
+    def complaints(self, late_ms: float) -> list[str]:
+        """Why what it did cannot be trusted; packets may leave `late_ms` too late at p99."""
         return []
 
     def dead(self) -> str | None:

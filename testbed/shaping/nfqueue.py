@@ -38,9 +38,6 @@ HEADER_BYTES = 28
 WHOLE = 65_531
 """The most that a queue shows of a packet."""
 
-MAX_LATE_MS = 2.0
-"""Lateness at p99 up to which the process keeps the times that it draws; see limitations.md."""
-
 MESSAGE_BYTES = 1 << 18
 AT_ONCE = 32
 """Namespaces that get their rules at one time."""
@@ -173,7 +170,7 @@ class Nfqueue(Backend):
         impairment = _plain(port.impairment)
         self._asked({"do": "change", "node": node, "way": port.way, "impairment": impairment})
 
-    def complaints(self) -> list[str]:
+    def complaints(self, late_ms: float) -> list[str]:
         if self._process is None:
             return []
         found = []
@@ -185,11 +182,11 @@ class Nfqueue(Backend):
                     f"{node}: the kernel dropped {overflows} packets that the queue process had no "
                     "time for; use fewer hosts, a longer round or netem"
                 )
-        late_ms = self.late_ms(0.99)
-        if late_ms > MAX_LATE_MS:
+        late = self.late_ms(0.99)
+        if late > late_ms:
             found.append(
-                f"the queue process let packets go {late_ms:.1f} ms late at p99, limit "
-                f"{MAX_LATE_MS:g} ms; use fewer hosts, a longer round or netem"
+                f"the queue process let packets go {late:.1f} ms late at p99, limit "
+                f"{late_ms:g} ms; use fewer hosts, a longer round or netem"
             )
         return found
 
