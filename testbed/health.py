@@ -41,8 +41,8 @@ def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Adds `tick_p99_s`, `receive_p99_s`, `start_p99_s`, `voided` and `reasons` to a table of runs.
 
     `events.value` is, in nanoseconds, the lateness of a `tick` or `start` and the receive lag of a
-    `receive` or `duplicate`. A run without a single tick is voided: nothing shows that it was on
-    time.
+    `receive` or `duplicate`. A run without a round and without a receipt is voided: nothing shows
+    that it was on time.
     """
     judged = runs.copy()
     for name, (_, kinds) in GATES.items():
@@ -65,8 +65,8 @@ def _p99(events: pd.DataFrame, kinds: tuple[str, ...]) -> pd.Series[float]:
 def _late(run: Mapping[Any, Any]) -> str:
     found = []
     limit = MAX_LATE_SHARE * run["round_s"]
-    if not np.isfinite(run["tick_p99_s"]):
-        found.append("no tick was recorded")
+    if not any(np.isfinite(run[name]) for name in ("tick_p99_s", "receive_p99_s")):
+        found.append("neither a round nor a receipt was recorded")
     for name, (word, _) in GATES.items():
         if run[name] >= limit:
             found.append(f"{word} {run[name] * 1e3:.0f} ms late at p99, limit {limit * 1e3:.0f} ms")

@@ -54,13 +54,15 @@ def test_twins_have_the_same_rounds_and_draw_the_same_targets(
     assert list(emulated.runs["seed"]) == list(simulated.runs["seed"])
     one, other = due(emulated), due(simulated)
     shared = one.index.intersection(other.index)
-    assert len(shared) >= 2 * 8
     assert one[shared].equals(other[shared])
+    for tables in (emulated, simulated):
+        assert (tables.deliveries.groupby("run")["host"].nunique() >= 4).all()
+    if protocol not in DRAWN:  # its rounds decide nothing, and a run may be over before the first
+        return
+    assert len(shared) >= 2 * 8
     mine, theirs = (targets(tables, DRAWN[protocol]) for tables in (emulated, simulated))
     alike = mine.keys() & theirs.keys()
     assert len(alike) >= 2
     for key in alike:
         length = min(len(mine[key]), len(theirs[key]))
         assert mine[key][:length] == theirs[key][:length]
-    for tables in (emulated, simulated):
-        assert (tables.deliveries.groupby("run")["host"].nunique() >= 4).all()

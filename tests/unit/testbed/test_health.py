@@ -40,9 +40,10 @@ def test_lateness_of_one_run_does_not_void_another() -> None:
     assert judged["voided"].tolist() == [True, False]
 
 
-def test_a_run_without_a_tick_is_voided() -> None:
-    judged = health.void_runs(runs(1, 2), events((1, "tick", 1e6)))
-    assert judged["reasons"].tolist() == ["", "no tick was recorded"]
+def test_a_run_without_a_round_and_a_receipt_is_voided() -> None:
+    judged = health.void_runs(runs(1, 2, 3), events((1, "tick", 1e6), (3, "receive", 1e6)))
+    reasons = judged["reasons"].tolist()
+    assert reasons == ["", "neither a round nor a receipt was recorded", ""]
 
 
 def test_a_reason_given_before_voids_a_run_that_was_on_time() -> None:
