@@ -47,8 +47,8 @@ packets of 1,400 bytes fit into the socket's buffer."""
 
 MESSAGE_BYTES = 1 << 17
 BUCKET_NS = 100_000
-BUCKETS = 512
-"""Of lateness: steps of 0.1 ms, up to 51 ms and beyond."""
+BUCKETS = 2048
+"""Of lateness: steps of 0.1 ms, up to a tenth of a round of 2 s, and beyond."""
 
 _UDP = 17
 _CLOCK_MONOTONIC, _NONBLOCK, _CLOEXEC, _ABSOLUTE = 1, 0o4000, 0o2000000, 1

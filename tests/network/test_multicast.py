@@ -188,6 +188,42 @@ def test_every_copy_of_a_lossy_network_is_accounted_for(lan: Any) -> None:
     assert heard > 500
 
 
+@pytest.mark.parametrize("lan", ["routed", "switched"])
+def test_a_delayed_multicast_meets_each_link_once_and_its_copies_go_on(lan: Any) -> None:
+    late = Impairment(delay_ms=5, jitter_ms=1)
+    twice = Impairment(delay_ms=5, duplicate_ratio=0.2)
+    sizes = [("r0", 2), ("r2", 2), ("r3", 3), ("r4", 3)]
+    parts: dict[str, Any] = {"receive": late, "send": late, "across": twice, "lan": lan}
+    graph = Graph.grow("deep", ROUTERS, sizes, **parts)
+    with Network(graph) as net:
+        bench = Bench(net, graph)
+        if bench.shaping.backend != "nfqueue":
+            pytest.skip("another backend delays here")
+        for turn in range(4):
+            for sender in range(graph.nodes):
+                bench.members.cast(sender, groups.ALL)
+                bench.members.cast(sender, 1 + (turn + sender) % 4, ttl=1 + turn)
+            bench.members.listen(quiet_s=0.03)
+        for _ in range(20):
+            bench.members.listen(quiet_s=0.2)
+            if not bench.shaping.held():
+                break
+        bench.members.listen(quiet_s=0.2)
+        counted = bench.shaping.counted()
+        complaints = bench.complaints()
+        bench.shaping.close()
+    assert complaints == []
+    for host in graph.hosts:
+        router = graph.router_of(host).name
+        heard = bench.members.heard[host.node]
+        # A new bridge's few IGMP messages meet the link as well.
+        assert 0 <= counted[router, f"p{host.node}"].passed - heard.total() <= 5
+        own = range(graph.nodes)[graph.groups(host.node)[0].start : graph.groups(host.node)[0].stop]
+        # No link of routers on the way from its own subnet: nothing is heard twice.
+        assert {heard[near, groups.ALL] for near in own if near != host.node} == {4}
+    assert sum(each.copies for each in counted.values()) > 20
+
+
 def test_a_copy_that_is_dropped_uncounted_is_noticed() -> None:
     with Network(DEEP) as net:
         bench = Bench(net, DEEP)
