@@ -183,7 +183,8 @@ class Session:
         """Ends agents by SIGKILL: no complaint, and nobody takes their place until `revive`."""
         self._doomed |= set(nodes)
         before = {node: self._kills.get(node, 0) for node in nodes}
-        self.signal(nodes, signal.SIGKILL)
+        for node in nodes:
+            self.zygote.kill(node)
         self._await_all(
             "end", lambda: {node for node in nodes if self._kills.get(node, 0) == before[node]}
         )
@@ -194,15 +195,10 @@ class Session:
         hosts = self.net.hosts
         self.zygote.spawn([(node, hosts[node].netns) for node in nodes], self._nice)
 
-    def signal(self, nodes: Sequence[int], number: int) -> None:
-        """Sends a signal to agents."""
+    def tell(self, nodes: Sequence[int], command: dict[str, Any]) -> None:
+        """Sends a command to some agents."""
         for node in nodes:
-            self.zygote.kill(node, number)
-
-    def step_clock(self, nodes: Sequence[int], seconds: float) -> None:
-        """Moves the clock that the protocols of some nodes see."""
-        for node in nodes:
-            self._send(json.dumps({"do": "step", "seconds": seconds}).encode(), node)
+            self._send(json.dumps(command).encode(), node)
 
     def await_ready(self, nodes: Sequence[int]) -> None:
         """Waits until agents that were started again are there."""
@@ -354,7 +350,7 @@ class Session:
         lives = self._kills.get(node, 0)
         if lives and self._running:
             runs = [{**run, "again": lives} for run in self._running.values()]
-            self._send(json.dumps({"do": "start", "runs": runs}).encode(), node)
+            self.tell([node], {"do": "start", "runs": runs})
 
     def _await_all(self, what: str, missing: Callable[[], set[int]]) -> None:
         """Waits until no node is missing any more."""

@@ -24,6 +24,8 @@ from testbed import collector, conclusion, health, metrics, results
 from testbed.counters import Count
 from testbed.errors import UsageError, near
 from testbed.experiment import Cell, Experiment
+from testbed.faults.batches import batches
+from testbed.faults.virtual import VirtualPlayer
 from testbed.outcome import Outcome
 from testbed.progress import Progress
 from testbed.replicates import Replicate, concurrency, replicates
@@ -76,6 +78,7 @@ class EventSimulation:
         self._at: list[npt.NDArray[np.int32]] = []
         self._networks: dict[str, tuple[int, Network]] = {}
         self._runs = count(1)
+        self.timelines: list[dict[str, Any]] = []
 
     def run(self) -> None:
         for cell in self.experiment.cells:
@@ -142,6 +145,9 @@ class EventSimulation:
         horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
         linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
         repeats = cell.run.repeats
+        if cell.faults:
+            self._disseminate_under_faults(boot, network, cell, round_s)
+            return
         for replicate in replicates(self.seed, self._runs, boot, cell, repeats, round_s):
             simulation = self._start(network, replicate)
             simulation.advance(horizon_ns, until_all=True)
@@ -149,6 +155,28 @@ class EventSimulation:
                 simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
             self._end(replicate, simulation)
             self.progress.advance(expected_s(cell) / cell.run.repeats)
+
+    def _disseminate_under_faults(
+        self, boot: int, network: Network, cell: Cell, round_s: float
+    ) -> None:
+        horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
+        linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
+        for batch in batches(self.seed, self._runs, boot, cell, round_s):
+            self.timelines.append(batch.facts())
+            for replicate in batch.replicates:
+                simulation = self._start(network, replicate)
+                player = VirtualPlayer(
+                    simulation,
+                    cell.faults,
+                    batch.timeline,
+                    seed=replicate.order.seed,
+                    source=batch.source(replicate),
+                )
+                if player.play(horizon_ns) and linger_ns:
+                    simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
+                replicate.faulty = player.faulty
+                self._end(replicate, simulation)
+                self.progress.advance(expected_s(cell) / cell.run.repeats)
 
     def _stream(self, boot: int, network: Network, cell: Cell) -> None:
         """Runs streams; a batch is those that an emulation would have under way at once."""
@@ -310,6 +338,7 @@ def simulate(
             state,
             seed=seed,
             boots=simulated.facts,
+            timelines=simulated.timelines,
             evidence="simulated",
             engine="event",
         )

@@ -89,7 +89,7 @@ class Fault:
     between_rounds: tuple[float, float] | None = None
     """Each node at a time of its own, uniform between these rounds."""
     each_round: float | None = None
-    """Each node at an exponential time of its own: the probability of one round, 0..1."""
+    """Each node at a time of its own: of those left, this share in each round, 0..1."""
     for_s: float | None = None
     for_rounds: float | None = None
     """How long it lasts; without either to the end of the run."""
@@ -117,8 +117,10 @@ class Fault:
     @property
     def policy(self) -> str:
         """`source` with its default: spared by what ends a node, unless that hits all nodes."""
-        if self.source is not None:
-            return self.source
+        return self._default if self.source is None else self.source
+
+    @property
+    def _default(self) -> str:
         gentle = self.kind in ("loss", "partition", "clock_step", "weather")
         return "any" if gentle or self.nodes in ("all", "source") else "excluded"
 
@@ -132,8 +134,8 @@ class Fault:
                 words.append(f"{label}{_short(value)}")
         if self.profile is not None:
             words.append(f"{len(self.profile)} rows")
-        if self.source is not None:
-            words.append(f"source {self.source}")
+        if self.policy != self._default:
+            words.append(f"source {self.policy}")
         return " ".join(words)
 
 

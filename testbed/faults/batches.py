@@ -2,7 +2,8 @@
 
 Several multicasts of a cell are under way at once; an agent that is killed is dead for all of them.
 So a batch starts at one time, its faults are drawn once, and each multicast draws its own source
-and its own targets. See `testbed.faults.drawing` for why that leaves the law of each alone.
+and its own targets. See `testbed.faults.drawing` for why that leaves the law of each alone. Where
+all has gone wrong before the start, runs of a batch may follow one another.
 """
 
 from __future__ import annotations
@@ -51,16 +52,23 @@ class Batch:
         }
 
 
+SETTLED = 2
+"""Batches, and so sets of victims, where nothing happens after the start: each costs its slowest
+run, and one would do."""
+
+
 def batches(
     seed: int, numbers: Iterator[int], boot: int, cell: Cell, round_s: float
 ) -> Iterator[Batch]:
     """All repeats of a cell; `numbers` gives each run its number in the run directory."""
     drawing = Drawing(cell.faults, cell.graph(), round_s, cell.run.horizon_rounds)
-    at_once = concurrency(cell, round_s)
-    for place, first in enumerate(range(0, cell.run.repeats, at_once)):
+    size = concurrency(cell, round_s)
+    if drawing.draw(0).settled:
+        size = max(size, -(-cell.run.repeats // SETTLED))
+    for place, first in enumerate(range(0, cell.run.repeats, size)):
         own = derive(seed, "faults", cell.index, place)
         timeline = drawing.draw(own)
-        count = min(at_once, cell.run.repeats - first)
+        count = min(size, cell.run.repeats - first)
         mine = list(
             replicates(
                 seed, numbers, boot, cell, count, round_s, first=first, among=timeline.sources

@@ -87,8 +87,9 @@ class Drawing:
             for node in hit:
                 yield rng.uniform(low, high) * self.round_s, (node,)
         elif fault.each_round is not None:
-            for node in hit:
-                yield _exponential(fault.each_round, rng) * self.round_s, (node,)
+            rounds = _dealt(fault.each_round, len(hit))
+            for place, node in enumerate(rng.sample(hit, len(hit))):
+                yield rounds[place] * self.round_s, (node,)
         elif fault.kind == "churn":
             for node in hit:
                 yield self._seconds(fault.at_s, fault.at_round), (node,)
@@ -222,6 +223,15 @@ SLOW_PERIOD_S = 0.1
 """A turn of a slow node: what a scheduler gives a process of low weight on a busy machine."""
 
 
+def _dealt(ratio: float, nodes: int) -> list[float]:
+    """The rounds at which nodes fail when this share of those left fails in each round.
+
+    The quantiles of the exponential law: so many fail by a time as are expected to, and only who
+    they are is left to chance.
+    """
+    return [log1p(-(rank + 0.5) / nodes) / log1p(-ratio) if ratio else inf for rank in range(nodes)]
+
+
 def _exponential(ratio: float, rng: Random) -> float:
     """Rounds until something that happens with this probability in each round."""
     return rng.expovariate(-log1p(-ratio)) if ratio else inf
@@ -248,7 +258,7 @@ def check(
     """Raises `UsageError` for faults that do not fit the network or the run of a cell."""
     if not faults:
         return
-    if kind == "saturated":
+    if kind != "dissemination":
         raise UsageError(f"faults {faults[0]}: not in runs of kind {kind}; choose dissemination")
     if round_s is None:
         raise UsageError(f'faults {faults[0]}: round_s = "auto" has no rounds to count; give one')

@@ -7,12 +7,13 @@ back, and it has lingered; or at the horizon.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from testbed.experiment import Cell
 from testbed.faults.batches import Batch
 from testbed.faults.hosts import Player
-from testbed.replicates import Replicate
+from testbed.replicates import Replicate, concurrency
 from testbed.session import Session
 
 PATIENCE_S = 0.02
@@ -29,25 +30,43 @@ class Performance:
         self._nodes = cell.nodes
         self._horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
         self._linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
-        self._active = {replicate.order.run: replicate for replicate in batch.replicates}
-        self._has: dict[int, set[int]] = {run: set() for run in self._active}
+        self._at_once = concurrency(cell, round_s)
+        self._pause_s = round_s / self._at_once
+        self._waiting = deque(batch.replicates)
+        self._active: dict[int, Replicate] = {}
+        self._has: dict[int, set[int]] = {}
         self._complete_ns: dict[int, int] = {}
 
     def play(self, start: Callable[[list[Replicate]], None], over: Callable[[int], None]) -> None:
         """Runs the batch to its end; `over` is told how many runs have ended."""
-        player, batch = self.player, self._batch
-        player.begin()
-        start(batch.replicates)
-        player.start_ns = batch.replicates[0].start_ns
-        while self._active:
-            self._listen()
-            player.advance()
-            over(self._stop())
-        player.end()
+        self.player.begin()
+        if self._batch.timeline.settled:
+            next_start = time.monotonic()
+            while self._waiting or self._active:
+                if len(self._active) < self._at_once and time.monotonic() >= next_start:
+                    self._begin(start, 1)
+                    next_start = time.monotonic() + self._pause_s
+                self._listen(self._pause_s)
+                over(self._stop())
+        else:
+            self._begin(start, len(self._waiting))
+            self.player.start_ns = self._batch.replicates[0].start_ns
+            while self._active:
+                self._listen(self.player.playback.next_s - self.player.seconds())
+                self.player.advance()
+                over(self._stop())
+        self.player.end()
 
-    def _listen(self) -> None:
-        left_s = self.player.playback.next_s - self.player.seconds()
-        for run, node in self._session.infections(max(0.0, min(left_s, PATIENCE_S))):
+    def _begin(self, start: Callable[[list[Replicate]], None], count: int) -> None:
+        started = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        if started:
+            start(started)
+        for replicate in started:
+            self._active[replicate.order.run] = replicate
+            self._has[replicate.order.run] = set()
+
+    def _listen(self, patience_s: float) -> None:
+        for run, node in self._session.infections(max(0.0, min(patience_s, PATIENCE_S))):
             if run in self._active:
                 self._has[run].add(node)
                 self._active[run].infected = len(self._has[run])
@@ -60,7 +79,6 @@ class Performance:
     def _stop(self) -> int:
         """Ends the runs that are over; returns their number."""
         now_ns = time.monotonic_ns()
-        late = now_ns > self.player.start_ns + self._horizon_ns
         correct: dict[int, set[int]] = {}
         ended = []
         for run, replicate in self._active.items():
@@ -74,6 +92,7 @@ class Performance:
             else:
                 self._complete_ns.pop(run, None)
             enough = now_ns >= self._complete_ns.get(run, now_ns + 1) + self._linger_ns
+            late = now_ns > replicate.start_ns + self._horizon_ns
             if enough or late or replicate.reasons:
                 replicate.faulty = frozenset(range(self._nodes)) - mine
                 replicate.stop_ns = now_ns

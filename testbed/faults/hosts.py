@@ -78,7 +78,7 @@ class Player:
             self._session.impair(each.end())
         self._resume(sorted(self.state.paused))
         for node, seconds in self._stepped.items():
-            self._session.step_clock([node], -seconds)
+            self._session.tell([node], {"do": "step", "seconds": -seconds})
         dead = sorted(self.state.dead)
         if dead:
             self._session.revive(dead)
@@ -108,7 +108,7 @@ class Player:
         elif step.do in ("down", "up"):
             self._links(nodes, up=step.do == "up")
         elif step.do == "clock":
-            session.step_clock(nodes, step.seconds)
+            session.tell(nodes, {"do": "step", "seconds": step.seconds})
             for node in nodes:
                 self._stepped[node] = self._stepped.get(node, 0.0) + step.seconds
         elif nodes:
@@ -135,11 +135,15 @@ class Player:
         now_ns = time.monotonic_ns()
         self._since |= dict.fromkeys(nodes, now_ns)
         self._session.strained |= set(nodes)
-        self._session.signal(nodes, signal.SIGSTOP)
+        self._signal(nodes, signal.SIGSTOP)
 
     def _resume(self, nodes: Sequence[int]) -> None:
-        self._session.signal(nodes, signal.SIGCONT)
+        self._signal(nodes, signal.SIGCONT)
         self._excuse(nodes)
+
+    def _signal(self, nodes: Sequence[int], number: int) -> None:
+        for node in nodes:
+            self._session.zygote.kill(node, number)
 
     def _excuse(self, nodes: Sequence[int]) -> None:
         until_ns = time.monotonic_ns() + self._catch_up_ns

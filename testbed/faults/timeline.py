@@ -49,6 +49,11 @@ class Timeline:
     links: Mapping[int, str]
     """The router of each fault of the link above one."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether all happens before the start: then runs need not start together."""
+        return all(step.at_s <= 0 and step.infected is None for step in self.steps)
+
 
 class State:
     """Who is up and who reaches whom, as the steps change it."""

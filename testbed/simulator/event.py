@@ -79,7 +79,8 @@ class Simulation(Lives, Sending):
     Each of `sources` sends `messages` multicasts, the first at the start and `interval_s` between
     two; with "all" every node holds one multicast. `infected` counts the nodes that have delivered
     something, `failures` words what protocols did wrong. `reaches` may be set to cut the network:
-    what it says no to is lost as it is sent.
+    what it says no to is lost as it is sent. `watch` is told of each node's first delivery, and may
+    set `missing`, the number of nodes that `until_all` waits for.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Simulation(Lives, Sending):
         self.failures: list[str] = []
         self.paths = Paths(network, seed)
         self.reaches: Reach | None = None
+        self.watch: Callable[[NodeId], None] | None = None
         self._plugin = plugin
         self._seed = seed
         self._timing = timing, round_s
@@ -200,7 +202,8 @@ class Simulation(Lives, Sending):
     def _start(self) -> None:
         self._started = True
         for node in self.nodes:
-            self._open(node)
+            if not node.down:
+                self._open(node)
 
     def _instant(self) -> None:
         """Serves all that is due now, and what that sets off without delay."""
@@ -219,7 +222,7 @@ class Simulation(Lives, Sending):
 
     def _wake(self, wake: Wake) -> None:
         """Serves the first of the wake-ups."""
-        _, serial, node, name = wake
+        due_ns, serial, node, name = wake
         if node.over:
             heappop(self._wakes)
             if node.held is not None:
@@ -230,7 +233,9 @@ class Simulation(Lives, Sending):
                 timing = node.timing
                 k = timing.begin()
                 heapreplace(self._wakes, (round(timing.due * 1e9), next(self._serials), node, None))
-                self._write((self.now_ns, node.me, TICK, -1, k, NOTHING))
+                late_ns = self.now_ns - due_ns  # only after a pause
+                what = What(value=float(late_ns)) if late_ns else NOTHING
+                self._write((self.now_ns, node.me, TICK, -1, k, what))
                 actions = node.protocol.on_round(k, self._now)
             else:
                 heappop(self._wakes)
@@ -333,6 +338,8 @@ class Simulation(Lives, Sending):
             node.reached = True
             self.infected += 1
             self.missing -= 1
+            if self.watch is not None:
+                self.watch(node.me)
         if node.timing.infect(self._now):
             self._schedule_round(node)
 

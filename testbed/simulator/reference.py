@@ -42,18 +42,32 @@ def draw(
     loss_ratio: float = 0.0,
     rounds: float = math.inf,
     horizon: float = math.inf,
+    crashed: int = 0,
+    crash_ratio: float = 0.0,
+    sources: int = 1,
 ) -> Epidemic:
     """Draws one epidemic that starts at node 0 and ends when all are infected or silent.
 
     Subnets are equal blocks of consecutive nodes. A node falls silent after `rounds` own rounds.
+    `crashed` others are dead from the start, and nobody knows. `crash_ratio` is the share of the
+    nodes still up, the source among them, that crashes in each period: who and when is drawn, the
+    times themselves are the quantiles of the exponential law. `sources` start at once.
     """
     cuts = [nodes * i // subnets for i in range(subnets + 1)]
     home = [(low, high - low) for low, high in pairwise(cuts) for _ in range(low, high)]
     phase = [rng.random() for _ in range(nodes)]
     infected_at, parent, left = [math.inf] * nodes, [-1] * nodes, nodes - 1
-    infected_at[0] = 0.0
+    dies_at = [math.inf] * nodes
+    if crash_ratio:
+        quantiles = [(i + 0.5) / nodes for i in range(nodes)]
+        dies_at = [math.log(1 - q) / math.log1p(-crash_ratio) for q in quantiles]
+        rng.shuffle(dies_at)
+    for dead in rng.sample(range(sources, nodes), crashed) if crashed else ():
+        dies_at[dead] = 0.0
+    infected_at[:sources] = [0.0] * sources
+    left -= crashed + sources - 1
     sends: list[tuple[float, int, int]] = []
-    ticks = [(phase[0], 0, 1)]
+    ticks = sorted((phase[first], first, 1) for first in range(sources))
 
     def target(me: int) -> int:
         start, size = home[me]
@@ -65,7 +79,7 @@ def draw(
 
     while ticks and left:
         now, me, own_round = heapq.heappop(ticks)
-        if own_round > rounds or now > horizon:
+        if own_round > rounds or now > min(horizon, dies_at[me]):
             continue
         heapq.heappush(ticks, (now + 1, me, own_round + 1))
         chosen: list[int] = []
@@ -75,7 +89,8 @@ def draw(
                 continue
             chosen.append(to)
             sends.append((now, me, to))
-            if infected_at[to] == math.inf and rng.random() >= loss_ratio:
+            alive = now < dies_at[to]
+            if alive and infected_at[to] == math.inf and rng.random() >= loss_ratio:
                 infected_at[to], parent[to], left = now, me, left - 1
                 # The next tick of a timer that has been running all along.
                 heapq.heappush(ticks, (phase[to] + math.ceil(now - phase[to]), to, 1))
@@ -89,10 +104,18 @@ class Sample(NamedTuple):
     """(runs, nodes), each row in ascending order: entry i is when i+1 nodes were infected."""
     sends: Floats
     """Datagrams sent up to the last infection, or to the end."""
+    alive: int
+    """Nodes that were not dead from the start."""
 
     @property
     def rounds_to_all(self) -> Floats:
-        return np.asarray(self.infected_at[:, -1])
+        """Until every node that was not dead from the start is infected."""
+        return np.asarray(self.infected_at[:, self.alive - 1])
+
+    @property
+    def reach(self) -> Floats:
+        """The share of all nodes that was infected at some time, 0..1."""
+        return np.asarray(np.isfinite(self.infected_at).mean(axis=1))
 
 
 @lru_cache(maxsize=256)
@@ -107,6 +130,10 @@ def sample(
     replacement: bool = True,
     loss_ratio: float = 0.0,
     rounds: float = math.inf,
+    horizon: float = math.inf,
+    crashed: int = 0,
+    crash_ratio: float = 0.0,
+    sources: int = 1,
 ) -> Sample:
     """Draws `runs` epidemics; the same arguments give the same ones."""
     rng = Random(f"{nodes} {fan_out} {seed} {topology_aware}")
@@ -120,8 +147,12 @@ def sample(
             replacement=replacement,
             loss_ratio=loss_ratio,
             rounds=rounds,
+            horizon=horizon,
+            crashed=crashed,
+            crash_ratio=crash_ratio,
+            sources=sources,
         )
         for _ in range(runs)
     ]
     times = np.sort(np.array([e.infected_at for e in drawn]), axis=1)
-    return Sample(times, np.array([float(len(e.sends)) for e in drawn]))
+    return Sample(times, np.array([float(len(e.sends)) for e in drawn]), nodes - crashed)

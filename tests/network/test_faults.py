@@ -11,6 +11,7 @@ from testbed import experiment, results
 from testbed.emulation import emulate
 from testbed.metrics import per_run
 from testbed.progress import Progress
+from testbed.simulation import simulate
 from testbed.tables import RunTables
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
@@ -171,3 +172,102 @@ def test_churn_is_survived(tmp_path: Path) -> None:
     done = {step["do"] for step in steps(tables)}
     assert done == {"kill", "restart"}
     assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+CLOCK = '''"""Push that notes in each round what its clock says."""
+
+from agents.api import Note
+from agents.protocols.push import Push, PushRumour
+
+
+class Watcher(Push):
+    """Notes the time."""
+
+    MESSAGES = (PushRumour,)
+
+    def on_round(self, k, now):
+        return [*super().on_round(k, now), Note("now", now)]
+'''
+
+
+def test_a_clock_that_is_stepped_is_seen_by_the_protocol_alone(tmp_path: Path) -> None:
+    mine = tmp_path / "push.py"
+    mine.write_text(CLOCK)
+    path = tmp_path / "mine.toml"
+    step = fault(kind="clock_step", at_round=3, nodes=[1], seconds=100)
+    path.write_text(FILE.format(faults=step, linger=4))
+    loaded = experiment.load(str(path), protocols=[str(mine)])
+    runs = [
+        results.load(emulate(loaded, seed=3, folder=tmp_path / "emulated", progress=Progress())),
+        results.load(simulate(loaded, seed=3, folder=tmp_path / "sim", progress=Progress())),
+    ]
+    for tables in runs:
+        notes = tables.events[tables.events["event"] == "note"]
+        ahead = notes["value"] - notes["time_ns"] / 1e9
+        stepped = (notes["host"] == 1) & (notes["time_ns"] > 1.3e9)
+        before = (notes["host"] == 1) & (notes["time_ns"] < 1.1e9)
+        assert stepped.any() and before.any()
+        assert ahead[stepped].between(99.9, 100.1).all()
+        assert ahead[(notes["host"] != 1) | before].abs().max() < 0.1
+        assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+def due(tables: RunTables) -> pd.Series[int]:
+    """When each round was due, by run, host and round."""
+    ticks = tables.events[tables.events["event"] == "tick"]
+    since = (ticks["time_ns"] - ticks["value"]).astype("int64")
+    since.index = pd.MultiIndex.from_frame(ticks[["run", "host", "round"]])
+    return since
+
+
+def test_twins_have_the_same_faults_and_rounds(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    several = (
+        fault(kind="kill", at_round=0, nodes=2)
+        + fault(kind="pause", between_rounds=[1, 3], nodes=2, for_rounds=2)
+        + fault(kind="partition", at_round=2, for_rounds=2, sets=[0.5], source="any")
+        + fault(kind="link_down", at_round=1, nodes=1, for_rounds=1)
+    )
+    path.write_text(FILE.format(faults=several, linger=0))
+    loaded = experiment.load(str(path))
+    hosts = results.load(emulate(loaded, seed=4, folder=tmp_path / "hosts", progress=Progress()))
+    twin = results.load(simulate(loaded, seed=4, folder=tmp_path / "twin", progress=Progress()))
+    assert hosts.health["unexplained"] == []
+    for mine, other in zip(hosts.manifest["timelines"], twin.manifest["timelines"], strict=True):
+        assert mine["steps"] == other["steps"]
+        planned = [(step["do"], step["nodes"]) for step in mine["steps"]]
+        assert [(step["do"], step["nodes"]) for step in mine["played"]] == planned
+        for step, played in zip(mine["steps"], mine["played"], strict=True):
+            assert played["at_ns"] == pytest.approx(step["at_s"] * 1e9, abs=0.05e9) or (
+                step["at_s"] == 0
+            )
+    for column in ("seed", "survivors"):
+        assert list(hosts.runs[column]) == list(twin.runs[column])
+    assert [list(each) for each in hosts.runs["faulty"]] == [
+        list(each) for each in twin.runs["faulty"]
+    ]
+    one, other = due(hosts), due(twin)
+    shared = one.index.intersection(other.index)
+    assert len(shared) > 100
+    assert one[shared].equals(other[shared])
+
+
+def test_a_partition_takes_effect_within_10_ms_at_every_host(tmp_path: Path) -> None:
+    """From the decision to cut to the last datagram that any host hears from the other side."""
+    parted = fault(kind="partition", at_round=3, for_rounds=4, sets=["s2"], source="any")
+    more = ("grid.nodes=32", "run.repeats=12", "run.concurrent=12")
+    tables = run(tmp_path, parted, *more, linger=4)
+    assert tables.health["unexplained"] == []
+    (timeline,) = tables.manifest["timelines"]
+    cut, join = timeline["played"]
+    events = tables.events
+    heard = events[events["event"].isin(["receive", "duplicate"])]
+    across = heard[heard["host"].floordiv(16) != heard["peer"].floordiv(16)]
+    # When the kernel took it in: what an agent reads later came through all the same.
+    came_ns = across["time_ns"] - across["value"]
+    inside = came_ns[(came_ns > cut["at_ns"]) & (came_ns < join["at_ns"])]
+    before = came_ns[came_ns.between(cut["at_ns"] - 0.5e9, cut["at_ns"])]
+    assert len(before) > 100, "the two sides do talk until then"
+    assert (inside.max() if len(inside) else cut["at_ns"]) - cut["at_ns"] < 10e6
+    after = across[came_ns > join["at_ns"]]
+    assert set(after["host"]) == set(range(32)), "and afterwards"

@@ -95,13 +95,13 @@ def test_random_times_are_uniform_between_their_rounds() -> None:
     assert np.mean(times) == pytest.approx(1.5, abs=5 * 1 / math.sqrt(12 * 1200))
 
 
-def test_a_chance_in_each_round_is_kept_round_by_round() -> None:
+def test_a_share_in_each_round_falls_whoever_is_drawn() -> None:
     crash = {"kind": "kill", "nodes": "all", "each_round": 0.2, "source": "any"}
-    times = [step.at_s for seed in range(500) for step in drawn(crash, seed=seed).steps]
-    for k in range(1, 6):
-        alive = 4000 - sum(time < (k - 1) * ROUND_S for time in times)
-        died = sum((k - 1) * ROUND_S <= time < k * ROUND_S for time in times)
-        assert died / alive == pytest.approx(0.2, abs=5 * math.sqrt(0.16 / alive))
+    first, second = (drawn(crash, seed=seed).steps for seed in (1, 2))
+    assert [step.at_s for step in first] == [step.at_s for step in second]
+    assert [step.nodes for step in first] != [step.nodes for step in second]
+    alive = [8 - sum(step.at_s < k * ROUND_S for step in first) for k in range(6)]
+    assert alive == [round(8 * 0.8**k) for k in range(6)]
 
 
 def test_churn_alternates_at_each_node_and_ends_with_everyone_back() -> None:

@@ -21,6 +21,10 @@ from tests.unit.testbed.claims import test_naks as naks
 
 SMALL: dict[str, tuple[str, ...]] = {
     "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
+    "half_the_packets_die": ("nodes=8,16", "repeats=3"),
+    "half_the_nodes_die": ("nodes=8,16", "repeats=4"),
+    "early_death": ("nodes=16", "repeats=12", "concurrent=6"),
+    "partition_heals": ("nodes=8", "repeats=4"),
     "twins": ("nodes=8,16", "repeats=3"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testbed.claims.die_out import CRASH_HOSTS_DIES
 from testbed.simulator.reference import Epidemic, draw, sample
 from testbed.theory import coupon_collector
 from testbed.theory.topology_aware_crossings import topology_aware_crossings
@@ -117,3 +118,32 @@ def test_the_same_arguments_draw_the_same_epidemics() -> None:
     sample.cache_clear()
     assert (sample(16, 2, runs=20).rounds_to_all == first).all()
     assert not (sample(16, 2, runs=20, seed=2).rounds_to_all == first).all()
+
+
+def test_the_dead_from_the_start_neither_send_nor_get_it() -> None:
+    for epidemic in many(50, 16, 2, crashed=8):
+        reached = {node for node in range(16) if epidemic.infected_at[node] < math.inf}
+        assert len(reached) == 8 and {sender for _, sender, _ in epidemic.sends} <= reached
+
+
+def test_half_dead_is_as_half_the_group_under_half_the_loss() -> None:
+    dead = sample(64, 2, runs=1500, seed=4, crashed=32).rounds_to_all.mean()
+    lossy = sample(32, 2, runs=1500, seed=4, loss_ratio=0.5).rounds_to_all.mean()
+    assert dead / lossy == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_share_crashes_in_each_period_and_sends_no_more() -> None:
+    for epidemic in many(50, 64, 2, crash_ratio=0.5, horizon=12):
+        last = {sender: time for time, sender, _ in epidemic.sends}
+        for k in range(1, 7):
+            assert sum(time > k for time in last.values()) <= round(64 * 0.5**k)
+
+
+def test_crashes_end_as_many_epidemics_as_the_claim_registers() -> None:
+    reach = sample(64, 2, runs=3000, seed=6, crash_ratio=0.2, replacement=False, horizon=8.0).reach
+    # Binomial: five standard deviations, and those of the 30,000 draws registered.
+    assert (reach < 0.1).mean() == pytest.approx(CRASH_HOSTS_DIES, abs=5 * 0.0061)
+
+
+def test_several_sources_start_at_once() -> None:
+    assert all(e.infected_at[:3] == [0.0] * 3 for e in many(5, 16, sources=3))

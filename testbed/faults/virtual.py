@@ -1,0 +1,132 @@
+"""Plays a timeline on a simulated run: the same steps, at their exact times.
+
+What differs from hosts: a partition or a link that is down swallows a datagram as it is sent, so
+none of them crosses the core (on hosts it meets the rule at its receiver's router); a host whose
+link is down does not notice (on hosts its sends fail); a slow node's queue never overflows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agents.api import NodeId
+from agents.seeds import derive
+from testbed.faults import Fault
+from testbed.faults.timeline import Playback, State, Step, Timeline
+from testbed.simulator.event import Simulation
+
+
+class VirtualPlayer:
+    """The faults of one simulated run. `source` is the node whose side counts."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        faults: Sequence[Fault],
+        timeline: Timeline,
+        *,
+        seed: int,
+        source: NodeId,
+    ) -> None:
+        self.state = State(simulation.network.nodes, timeline)
+        self._simulation = simulation
+        self._playback = Playback(timeline)
+        self._source = source
+        self._reached: set[NodeId] = set()
+        self._interrupted = False
+        self._losses = {
+            place: Loss(simulation, fault, timeline.targets[place], seed, place)
+            for place, fault in enumerate(faults)
+            if fault.kind == "loss"
+        }
+
+    def play(self, horizon_ns: int) -> bool:
+        """Runs until all correct nodes have the multicast and none is to come back; true then.
+
+        Otherwise it ends at the horizon.
+        """
+        simulation = self._simulation
+        simulation.watch = self._watch
+        self._do(self._playback.take(0.0))
+        self._schedule()
+        while True:
+            self._recount()
+            simulation.advance(horizon_ns, until_all=True)
+            if not self._interrupted:
+                return not simulation.missing
+            self._interrupted = False
+            self._schedule()
+
+    @property
+    def faulty(self) -> frozenset[int]:
+        """The nodes that are not correct now."""
+        return frozenset(range(self.state.nodes)) - self.state.correct(self._source)
+
+    def _schedule(self) -> None:
+        if self._playback.next_s < float("inf"):
+            due_ns = max(round(self._playback.next_s * 1e9), self._simulation.now_ns)
+            self._simulation.at(due_ns, self._step)
+
+    def _step(self) -> None:
+        self._do(self._playback.take(self._simulation.now_ns / 1e9 + 1e-9))
+        self._recount()
+        self._schedule()
+
+    def _watch(self, node: NodeId) -> None:
+        """A node has its first delivery."""
+        self._reached.add(node)
+        before_s = self._playback.next_s
+        fraction = len(self._reached) / self.state.nodes
+        self._playback.reached(fraction, self._simulation.now_ns / 1e9)
+        self._recount()
+        if self._playback.next_s < before_s:
+            # The driver looks for calls between its strides: end this one.
+            self._interrupted = True
+            self._simulation.missing = 0
+
+    def _recount(self) -> None:
+        left = self.state.correct(self._source) - self._reached
+        self._simulation.missing = len(left) + self._playback.returning
+
+    def _do(self, steps: Sequence[Step]) -> None:
+        simulation = self._simulation
+        for step in steps:
+            nodes = self.state.apply(step)
+            acts: dict[str, Callable[[NodeId], None]] = {
+                "kill": simulation.crash,
+                "restart": simulation.restart,
+                "pause": simulation.pause,
+                "resume": simulation.resume,
+                "clock": lambda node, by=step.seconds: simulation.clock_step(node, by),  # type: ignore[misc]
+            }
+            for node in nodes if step.do in acts else ():
+                if step.do != "clock" or node not in self.state.dead:
+                    acts[step.do](node)
+        quiet = not (self.state.cuts or self.state.down or self.state.lossy)
+        simulation.reaches = None if quiet else self._reaches
+
+    def _reaches(self, sender: NodeId, receiver: NodeId) -> bool:
+        if self.state.parted(sender, receiver):
+            return False
+        return not any(self._losses[place].hits(sender, receiver) for place in self.state.lossy)
+
+
+class Loss:
+    """The further loss of one fault, towards some nodes or at a router."""
+
+    def __init__(
+        self, simulation: Simulation, fault: Fault, targets: Sequence[int], seed: int, place: int
+    ) -> None:
+        self._graph = simulation.network.graph
+        self._router = fault.router
+        self._targets = frozenset(targets)
+        self._ratio = fault.loss_ratio or 0.0
+        self._random = derive(seed, "fault loss", place).random
+
+    def hits(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether a datagram is lost to it."""
+        if self._router is None:
+            concerned = receiver in self._targets
+        else:
+            concerned = self._router in self._graph.path(sender, receiver)
+        return concerned and self._random() < self._ratio
