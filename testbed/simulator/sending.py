@@ -45,7 +45,11 @@ class Sending:
             if self.reaches is not None and not self.reaches(me, to):
                 return
             path = self.paths[node.row + self._home[to]]
-            if path is not None:
+            if path is not None and path.still:  # most datagrams: a call and a loop less
+                if (tally := path.tally) is not None:
+                    key = message.TYPE, HEADER_BYTES + len(message.body)
+                    tally[key] = tally.get(key, 0) + 1
+            elif path is not None:
                 size = HEADER_BYTES + len(message.body)
                 for late_ns in path.carry(me, to, message.TYPE, size):
                     if late_ns:
