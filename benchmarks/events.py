@@ -2,9 +2,9 @@
 
     python benchmarks/events.py [--nodes 1000] [--runs 3] [--hosts 20000] [--json]
 
-Push with fan-out 2 and `free` timing from one source to the last infection. SimPy (pip install
--e '.[bench]') gets the same nodes, seeds, paths and recorder, so that it has to reach the same end by the
-same events, which is checked; only what moves the time is its own. Two ways of writing it:
+Push with fan-out 2 and `free` timing from one source to the last infection. SimPy (pip install -e
+'.[bench]') gets the same nodes, seeds, paths and recorder, so that it has to reach the same end by
+the same events, which is checked; only what moves the time is its own. Two ways of writing it:
 
 - `simpy`: as its documentation models a network: a process a node for rounds, one that waits at the
   node's `Store`, and one for each message under way ("Process Communication", "Event Latency").

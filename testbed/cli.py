@@ -140,7 +140,12 @@ def run(
 @seed_option
 @quick_option
 @full_option
-@click.option("--engine", default="event", show_default=True, help="What moves virtual time.")
+@click.option(
+    "--engine",
+    default="event",
+    show_default=True,
+    help="event; or rounds, counts: synchronous rounds of many nodes.",
+)
 @results_option
 @as_json
 def simulate(
@@ -154,7 +159,10 @@ def simulate(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Simulates EXPERIMENT, a shipped name or a TOML file: the same agents without a network."""
+    """Simulates EXPERIMENT, a shipped name or a TOML file: the same agents without a network.
+
+    The engines rounds and counts refuse what they do not model; counts takes 2^32 nodes.
+    """
     from testbed import experiment as experiments
     from testbed import progress, simulation
 
@@ -164,6 +172,7 @@ def simulate(
         settings=settings,
         protocols=protocols,
         repeats=repeats,
+        network=engine == "event",
     )
     check_results(results)
     with progress.shown() as shown:

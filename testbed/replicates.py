@@ -66,10 +66,11 @@ COMMON = ("fan_out", "replacement", "retention")
 """Options that have a column each, since the claims of several protocols ask for them."""
 
 
-def cell_columns(cell: Cell) -> dict[str, Any]:
+def cell_columns(cell: Cell, subnets: int | None = None) -> dict[str, Any]:
     """What tells a cell from others, as columns; options that a protocol lacks are missing.
 
     The options of the protocol's own are one column, JSON in the order of their names.
+    `subnets` are counted in the cell's network if None.
     """
     own = {name: value for name, value in cell.options.items() if name not in COMMON}
     return {
@@ -80,7 +81,7 @@ def cell_columns(cell: Cell) -> dict[str, Any]:
         "timing": cell.timing,
         **{name: cell.options.get(name) for name in COMMON},
         "options": json.dumps(own, sort_keys=True),
-        "subnets": len(cell.graph().subnets),
+        "subnets": len(cell.graph().subnets) if subnets is None else subnets,
         "kind": cell.run.kind,
         "sources": cell.run.sources,
         "messages": cell.run.messages,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from agents import registry
-from testbed import collector, conclusion, health, metrics, results
+from testbed import collector, conclusion, health, metrics, results, round_engines
 from testbed.counters import Count
 from testbed.errors import UsageError, near
 from testbed.experiment import Cell, Experiment
@@ -35,7 +35,7 @@ from testbed.simulator.paths import Network
 from testbed.simulator.recorder import Recorder
 from testbed.tables import COLUMNS, RunTables
 
-ENGINES = ("event",)
+ENGINES = ("event", *round_engines.ENGINES)
 
 ROUND_S = 0.5
 """Stands for `round_s = "auto"`: in virtual time every round is kept up with."""
@@ -360,6 +360,12 @@ def run(
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}; {near(engine, ENGINES)}")
     seed = secrets.randbits(32) if seed is None else seed
-    progress.expect(sum(map(expected_s, experiment.cells)))
-    final = simulate(experiment, seed=seed, folder=folder, progress=progress)
+    if engine in round_engines.ENGINES:
+        progress.expect(sum(map(round_engines.expected_s, experiment.cells)))
+        final = round_engines.simulate(
+            experiment, engine, seed=seed, folder=folder, progress=progress
+        )
+    else:
+        progress.expect(sum(map(expected_s, experiment.cells)))
+        final = simulate(experiment, seed=seed, folder=folder, progress=progress)
     return conclusion.conclude(final, experiment, seed, engine)
