@@ -12,7 +12,7 @@ from typing import Any
 
 from agents import registry
 from testbed import claims as claimed
-from testbed import emulation, experiment, resumption, simulation
+from testbed import document, emulation, experiment, resumption, simulation
 from testbed.errors import UsageError, near
 from testbed.experiment import Experiment
 from testbed.judging.claim import Claim
@@ -71,9 +71,9 @@ def make(
     """Loads every experiment that the claims register and the variant runs. Raises `UsageError`."""
     wanted: list[Claim] = [claimed.load(name).CLAIM for name in claims]
     names = list(dict.fromkeys(name for claim in wanted for name in claim.experiments))
-    shipped = {name: experiment.load(name, variant=variant) for name in names}
-    run = [name for name in names if variant in shipped[name].variants]
-    protocols = {cell.protocol for name in run for cell in shipped[name].cells}
+    read = {name: document.read(name, variant) for name in names}
+    run = [name for name in names if variant in read[name].variants]
+    protocols = {protocol for name in run for protocol in read[name].names("protocol")}
     if unknown := [old for old in stand_ins if old not in protocols]:
         raise UsageError(f"{unknown[0]}: no claim is judged by it; {near(unknown[0], protocols)}")
     looks = _looks(wanted, variant)
