@@ -99,11 +99,12 @@ def parse(info: OptionInfo, value: Any) -> Any:
     """Converts a value or its text to the option's type and checks its domain."""
     converted = _convert(info, value)
     if info.choices and converted not in info.choices:
-        raise OptionError(f"{info.name}={value!r}: {near(str(value), info.choices)}")
+        remedy = near(str(value), info.choices)
+        raise OptionError(f"{info.name}={value!r}: {remedy} (default {_text(info.default)})")
     too_low = info.low is not None and converted < info.low
     too_high = info.high is not None and converted > info.high
     if too_low or too_high:
-        raise OptionError(f"{info.name}={value!r}: choose {info.domain} {info.unit}".rstrip())
+        raise _outside(info, value)
     return converted
 
 
@@ -117,8 +118,20 @@ def near(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
     return f"{guess}choose one of: {', '.join(names) or '(none)'}"
 
 
+def _outside(info: OptionInfo, value: Any) -> OptionError:
+    """Words what is wrong with a value: the domain, and what would be taken without one."""
+    unit = f" {info.unit}" if info.unit else ""
+    return OptionError(
+        f"{info.name}={value!r}: choose {info.domain}{unit} (default {_text(info.default)})"
+    )
+
+
+def _text(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else f"{default}"
+
+
 def _convert(info: OptionInfo, value: Any) -> Any:
-    wrong = OptionError(f"{info.name}={value!r}: choose {info.domain}")
+    wrong = _outside(info, value)
     if info.kind is bool:
         text = str(value).lower()
         if text in TRUE or text in FALSE:

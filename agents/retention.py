@@ -35,16 +35,16 @@ class RumourOptions:
 
     def check(self, nodes: int) -> None:
         """Raises `OptionError` when the fan-out does not fit a group of that many nodes."""
-        check_fan_out(self.fan_out, nodes)
+        check_fan_out(self.fan_out, nodes, type(self).fan_out)
 
 
-def check_fan_out(fan_out: int, nodes: int) -> None:
+def check_fan_out(fan_out: int, nodes: int, default: int) -> None:
     """Raises `OptionError` when a node of a group has not so many others."""
     others = max(nodes - 1, 0)
     if fan_out > others:
         raise OptionError(
             f"fan_out={fan_out}: {nodes} nodes have {others} other(s) each; "
-            f"choose fan_out <= {others} or more nodes"
+            f"choose fan_out <= {others} or more nodes (default {default})"
         )
 
 

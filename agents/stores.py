@@ -86,6 +86,15 @@ class Store:
                     break
         return found
 
+    def lacks(self, digest: bytes) -> bool:
+        """Whether a digest lists anything that is not here. Raises `ValueError` as `missing`."""
+        if len(digest) % RANGE.size:
+            raise ValueError(f"a digest of {len(digest)} bytes; ranges take {RANGE.size} each")
+        return any(
+            not any(low <= first and last <= high for low, high in self._ranges.get(origin, ()))
+            for origin, first, last in RANGE.iter_unpack(digest)
+        )
+
 
 def _covered(ranges: Sequence[tuple[int, int]], sequence: int) -> bool:
     return any(first <= sequence <= last for first, last in ranges)

@@ -57,7 +57,7 @@ class Pull(Protocol):
 
     @classmethod
     def check(cls, options: PullOptions, nodes: int) -> None:
-        check_fan_out(options.fan_out, nodes)
+        check_fan_out(options.fan_out, nodes, PullOptions.fan_out)
 
     def draw(self) -> list[NodeId]:
         """The nodes asked in one round."""

@@ -1,13 +1,20 @@
 """Push-pull gossip: in each of its rounds a node calls a random other, and both tell the other.
 
-Model: Karp, Schindelhauer, Shenker and Voecking, Randomized rumor spreading (FOCS 2000), without
-its counters: log_3 n + O(ln ln n) rounds. The call carries a digest and a fresh multicast, more of
+Model: Karp, Schindelhauer, Shenker and Voecking, Randomized rumor spreading (FOCS 2000): log_3 n +
+O(ln ln n) rounds. With exchange=two_way the call carries a digest and a fresh multicast, more of
 them follow as datagrams of their own; the partner answers with what the digest lacks. Everybody
 calls in every round for ever: idle, a group of N sends N calls a round. A push needs one datagram
-to arrive, a pull two.
+to arrive, a pull two. A multicast is pushed while it is fresh, by the same rules as for push, and
+fetched ever after. With exchange=three_way the call is a digest alone; the partner sends what the
+digest lacks and, if it lacks something itself, its own digest; the caller sends that.
 
-A multicast is pushed while it is fresh, by the same rules as for push, and fetched ever after.
-Left out: the median-counter rule by which Karp et al. stop with O(n ln ln n) transmissions.
+With termination=median_counter (`agents.median_counter`) there are no digests: both parties send
+what they still spread, needed or not, until the counters tell them to be silent, after O(n ln ln n)
+transmissions; retention is not looked at, and calls without a multicast go on.
+
+Reference: lecture, "Push vs. Pull"; Karp et al. 2000.
+Timers: none but the rounds.
+Order: as it comes.
 """
 
 from __future__ import annotations
@@ -17,8 +24,20 @@ from random import Random
 from struct import Struct
 
 from agents import targets
-from agents.api import Actions, Deliver, Message, MessageId, NodeId, Note, Protocol, Send, View
-from agents.options import option
+from agents.api import (
+    Action,
+    Actions,
+    Deliver,
+    Message,
+    MessageId,
+    NodeId,
+    Note,
+    Protocol,
+    Send,
+    View,
+)
+from agents.median_counter import Medians, limit, patience
+from agents.options import OptionError, option
 from agents.retention import KINDS, MAX_AGE, Hold, Retention, RumourOptions
 from agents.stores import UNNAMED, Store
 from agents.wire import MAX_BODY
@@ -35,6 +54,13 @@ class PushPullOptions(RumourOptions):
     fan_out: int = option(1, unit="targets", low=1, help="partners called in a round")
     replacement: bool = option(False, help="whether one round may call the same partner twice")
     retention: str = option("forever", choices=KINDS, help="when a node stops pushing a multicast")
+    exchange: str = option("two_way", choices=("two_way", "three_way"), help="form of a call")
+    termination: str = option(
+        "none", choices=("none", "median_counter"), help="what ends the pushes and answers"
+    )
+    counter_limit: int = option(
+        0, low=0, high=1000, help="of the median counter; 0 is 1 + ceil(log2 ln N)"
+    )
 
 
 class PushPullCall(Message):
@@ -51,22 +77,46 @@ class PushPullItem(Message):
     TYPE = 0x15
 
 
+class PushPullPoll(Message):
+    """A call that brings no multicast; the body is a digest, or nothing."""
+
+    __slots__ = ()
+    TYPE = 0x1B
+    DATA = False
+
+
+class PushPullReply(Message):
+    """Asks the caller for what is not in the digest, its body."""
+
+    __slots__ = ()
+    TYPE = 0x1A
+    DATA = False
+
+
 class PushPull(Protocol):
     """Exchanges multicasts with partners that are uniform over the other nodes."""
 
     Options = PushPullOptions
-    MESSAGES = (PushPullCall, PushPullItem)
+    MESSAGES = (PushPullCall, PushPullItem, PushPullPoll, PushPullReply)
 
     def __init__(self, view: View, options: PushPullOptions, rng: Random) -> None:
         super().__init__(view, options, rng)
         self.retention = Retention.of(options, view.nodes)
         self.store = Store()
         self.fresh: dict[MessageId, Hold] = {}
+        self.medians: Medians | None = None
+        if options.termination == "median_counter":
+            self.medians = Medians(options.counter_limit or limit(view.nodes), patience(view.nodes))
         self.round = 0
 
     @classmethod
     def check(cls, options: PushPullOptions, nodes: int) -> None:
         options.check(nodes)
+        if options.termination != "none" and options.exchange != "two_way":
+            raise OptionError(
+                "termination=median_counter: it has no digests; choose exchange=two_way "
+                "(default two_way, none)"
+            )
 
     def draw(self) -> list[NodeId]:
         """The partners of one round."""
@@ -82,19 +132,27 @@ class PushPull(Protocol):
         if len(payload) > MAX_PAYLOAD:
             raise ValueError(f"payload of {len(payload)} bytes; choose at most {MAX_PAYLOAD}")
         self.store.add(id, 0, payload)
-        self.fresh[id] = self.retention.hold()
+        if self.medians:
+            self.medians.start(id)
+        else:
+            self.fresh[id] = self.retention.hold()
         return [Deliver(id)]
 
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
         body = message.body
+        if isinstance(message, PushPullPoll | PushPullReply):
+            return self._polled(message, sender, now)
         if len(body) < HEAD.size:
             return [Note("short_body", len(body))]
         length, age = HEAD.unpack_from(body)
         digest, payload = body[HEAD.size : HEAD.size + length], body[HEAD.size + length :]
         if len(payload) > MAX_PAYLOAD:
             return [Note("long_body", len(body))]
-        done: list[Deliver | Send | Note] = []
-        if isinstance(message, PushPullCall):
+        done: list[Action] = []
+        if self.medians:
+            if isinstance(message, PushPullCall):
+                done += self._spread(self.medians, sender, now)
+        elif isinstance(message, PushPullCall):
             try:
                 missing = self.store.missing(digest, now)
             except ValueError:
@@ -106,6 +164,13 @@ class PushPull(Protocol):
 
     def on_round(self, k: int, now: float) -> Actions:
         self.round = k
+        if self.medians:
+            self.medians.begin_round()
+            return self._spread_round(self.medians)
+        if self.options.exchange == "three_way":
+            digest = self.store.digest(self.rng, MAX_BODY)
+            poll = PushPullPoll(self.view.me, UNNAMED, 0, k, digest)
+            return [Send(target, poll) for target in self.draw()]
         for hold in self.fresh.values():
             hold.begin_round()
         fresh = list(self.fresh)
@@ -121,7 +186,14 @@ class PushPull(Protocol):
     def _hear(self, message: Message, age: int, payload: bytes, now: float) -> list[Deliver]:
         """Takes a multicast: a new one is delivered and kept, another copy can only age it."""
         id = message.id
-        if self.store.add(id, message.next_hop, payload, now):
+        new = self.store.add(id, message.next_hop, payload, now)
+        if self.medians:
+            if new:
+                self.medians.start(id, age)
+            else:
+                self.medians.heard(id, age)
+            return [Deliver(id)] if new else []
+        if new:
             self._keep_fresh(id, self.retention.hold(age))
             return [Deliver(id)]
         hold = self.fresh.get(id)
@@ -129,6 +201,49 @@ class PushPull(Protocol):
             hold.heard(age)
             self._keep_fresh(id, hold)
         return []
+
+    def _polled(self, message: Message, sender: NodeId, now: float) -> Actions:
+        """A digest came, or a call of a node that spreads nothing."""
+        if self.medians:
+            return self._spread(self.medians, sender, now)
+        try:
+            missing = self.store.missing(message.body, now)
+            lacking = self.store.lacks(message.body)
+        except ValueError:
+            return [Note("bad_digest", len(message.body))]
+        done = [Send(sender, self._item(id)) for id in missing]
+        if lacking and isinstance(message, PushPullPoll):
+            digest = self.store.digest(self.rng, MAX_BODY)
+            done.append(Send(sender, PushPullReply(self.view.me, UNNAMED, 0, self.round, digest)))
+        return done
+
+    def _spread_round(self, medians: Medians) -> list[Action]:
+        """Calls the partners of a round with all that is spread."""
+        done: list[Action] = []
+        for target in self.draw():
+            medians.met()
+            first = True
+            for id, heat in medians.hot.items():
+                kind = PushPullCall if first else PushPullItem
+                done.append(Send(target, self._copy(kind, id, heat.counter)))
+                first = False
+            if first:
+                done.append(Send(target, PushPullPoll(self.view.me, UNNAMED, 0, self.round)))
+        return done
+
+    def _spread(self, medians: Medians, caller: NodeId, now: float) -> list[Action]:
+        """Answers a call with what was spread here before it, whether the caller has it or not."""
+        medians.met()
+        return [
+            Send(caller, self._copy(PushPullItem, id, heat.counter))
+            for id, heat in medians.hot.items()
+            if self.store.items[id].since < now
+        ]
+
+    def _copy(self, kind: type[Message], id: MessageId, counter: int) -> Message:
+        item = self.store.items[id]
+        body = HEAD.pack(0, counter) + item.payload
+        return kind(id.origin, id.sequence, item.hop, self.round, body)
 
     def _keep_fresh(self, id: MessageId, hold: Hold) -> None:
         if hold.active:

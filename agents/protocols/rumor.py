@@ -114,11 +114,12 @@ class Rumor(Protocol):
         ):
             raise OptionError(
                 "minimization=True: it compares counters; choose direction=push_pull, "
-                "feedback=true and interest=counter"
+                "feedback=true and interest=counter (default false)"
             )
         if options.hunt_limit and not options.connection_limit:
             raise OptionError(
-                f"hunt_limit={options.hunt_limit}: nobody is rejected; choose a connection_limit"
+                f"hunt_limit={options.hunt_limit}: nobody is rejected; choose a connection_limit "
+                "(default 0)"
             )
 
     def multicast(self, payload: bytes, now: float) -> Actions:

@@ -19,7 +19,7 @@ from testbed.judging.selection import Arm
 from testbed.simulator import counts, reference, srm_star
 from testbed.simulator.mixing import Mixing
 from testbed.simulator.outcome import Outcome
-from testbed.simulator.rounds import rumor, uniform
+from testbed.simulator.rounds import median, rumor, uniform
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
@@ -73,6 +73,10 @@ class Engines:
         """Rumor mongering in cycles; `conditions` are the fields of `Rumor`."""
         spreads = rumor.Rumor(**conditions)
         return self._draw("rumor", runs, conditions, lambda n, s: rumor.spread(spreads, n, s))
+
+    def median(self, runs: int, *, nodes: int) -> median.Told:
+        """Push-pull with the median-counter rule, from one node among so many."""
+        return self._draw("median", runs, {"nodes": nodes}, lambda n, s: median.spread(nodes, n, s))
 
     def star(self, runs: int, **conditions: Any) -> srm_star.Requests:
         """Requests of an SRM star; `conditions` are the arguments of `srm_star.sample`."""

@@ -26,7 +26,16 @@ PURE_STDLIB = {
     *("struct", "types", "typing", "zlib"),
 }
 PURE_AGENTS = {
-    *("api", "branches", "digests", "distances", "options", "ordering", "outstanding"),
+    *(
+        "api",
+        "branches",
+        "digests",
+        "distances",
+        "median_counter",
+        "options",
+        "ordering",
+        "outstanding",
+    ),
     *("retention", "rmtp_sender", "rmtp_session", "rmtp_status", "rmtp_tree", "rumours", "seeds"),
     *("srm_sessions", "srm_timers", "stores", "targets", "timing", "tree_acks", "tree_messages"),
     *("tree_naks", "trees", "wire"),

@@ -49,6 +49,9 @@ def test_what_is_outside_the_domain_is_refused_in_one_line(name: str, value: Any
         make(Sample, {name: value})
     text = str(caught.value)
     assert name in text and repr(value) in text and "choose" in text
+    (info,) = (info for info in describe(Sample) if info.name == name)
+    assert all(choice in text for choice in info.choices or (info.domain,))
+    assert f"(default {str(info.default).lower()})" in text
     assert "\n" not in text
 
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from agents.api import Deliver, Message, MessageId, Note, Send, Store, View
-from agents.options import make
-from agents.protocols.push_pull import HEAD, PushPull, PushPullCall, PushPullItem
+from agents.options import OptionError, make
+from agents.protocols.push_pull import (
+    HEAD,
+    PushPull,
+    PushPullCall,
+    PushPullItem,
+    PushPullPoll,
+    PushPullReply,
+)
 from agents.retention import MAX_AGE
 from agents.seeds import derive
 from agents.stores import RANGE, UNNAMED
@@ -89,3 +98,37 @@ def test_short_and_bad_bodies_are_noted() -> None:
     assert source().on_message(PushPullItem(2, 1, body=b"x"), 2, 1.0) == [Note("short_body", 1)]
     call = PushPullCall(2, UNNAMED, body=HEAD.pack(5, 0) + b"12345")
     assert source().on_message(call, 2, 1.0) == [Note("bad_digest", 5)]
+
+
+def test_three_way_is_a_digest_then_what_it_lacks_and_a_request_then_the_rest() -> None:
+    caller, callee = source(exchange="three_way"), node(me=3, exchange="three_way")
+    callee.multicast(b"other", 0.0)
+    (poll,) = sent(caller, 1)
+    assert poll == PushPullPoll(1, UNNAMED, 0, 1, HERE)
+    item, reply = callee.on_message(poll, 1, 1.0)
+    assert isinstance(item, Send) and item.message.id == MessageId(3, 1)
+    assert reply == Send(1, PushPullReply(3, UNNAMED, 0, 0, RANGE.pack(3, 1, 1)))
+    (rest,) = caller.on_message(reply.message, 3, 1.1)
+    assert rest == Send(3, PushPullItem(1, 1, 0, 1, HEAD.pack(0, 0) + b"payload"))
+
+
+def test_who_lacks_nothing_asks_for_nothing() -> None:
+    callee = node(me=3, exchange="three_way")
+    assert callee.on_message(PushPullPoll(1, UNNAMED), 1, 1.0) == []
+
+
+def test_under_the_median_counter_both_tell_what_they_spread() -> None:
+    caller, callee = (source(termination="median_counter"), node(3, termination="median_counter"))
+    callee.multicast(b"other", 0.0)
+    (call,) = sent(caller, 1)
+    assert call == PushPullCall(1, 1, 0, 1, HEAD.pack(0, 1) + b"payload")
+    answer, delivered = callee.on_message(call, 1, 1.0)
+    assert answer == Send(1, PushPullItem(3, 1, 0, 0, HEAD.pack(0, 1) + b"other"))
+    assert delivered == Deliver(ID)
+    assert sent(node(termination="median_counter"), 1) == [PushPullPoll(1, UNNAMED, 0, 1)]
+
+
+def test_a_median_counter_has_no_third_way() -> None:
+    chosen = make(PushPull.Options, {"termination": "median_counter", "exchange": "three_way"})
+    with pytest.raises(OptionError, match=r"two_way .default"):
+        PushPull.check(chosen, 8)
