@@ -28,6 +28,7 @@ from testbed.experiment import Cell, Experiment
 from testbed.faults.batches import batches
 from testbed.faults.emulated import Performance
 from testbed.faults.excuses import Window, unexcused
+from testbed.faults.hosts import Player
 from testbed.faults.weather import needs
 from testbed.health import Pressure
 from testbed.outcome import Outcome
@@ -216,15 +217,24 @@ class Emulation:
             replicate.reasons += deaths
 
     def _stream(self, session: Session, boot: int, cell: Cell) -> None:
-        """Runs streams, `concurrent` of them at a time, between two moments of quiet."""
+        """Runs streams, `concurrent` of them at a time, between two moments of quiet.
+
+        What starts together shares one timeline of faults.
+        """
         round_s = self._round_s(session, boot, cell)
-        orders = self._orders(boot, cell, cell.run.repeats, round_s)
-        at_once = concurrency(cell, round_s)
-        while mine := list(itertools.islice(orders, at_once)):
+        for together in batches(self.seed, self._runs, boot, cell, round_s):
+            mine = together.replicates
+            player = Player(session, cell.faults, together.timeline, round_s)
             session.quieten()
             before_ns, before = session.sample_core()
+            player.begin()
             self._start(session, mine)
-            self._follow(session, mine, round_s)
+            player.start_ns = mine[0].start_ns
+            self._follow(session, mine, round_s, player)
+            player.end()
+            if cell.faults:
+                self.windows |= dict.fromkeys(together.runs, player.windows)
+                self.timelines.append({**together.facts(), "played": player.played})
             session.quieten()
             after_ns, after = session.sample_core()
             batch = len(self.batches)
@@ -242,16 +252,20 @@ class Emulation:
             )
             self.progress.advance(expected_s(cell) * len(mine) / cell.run.repeats)
 
-    def _follow(self, session: Session, mine: Sequence[Replicate], round_s: float) -> None:
-        """Waits for the end of streams, and ends them."""
+    def _follow(
+        self, session: Session, mine: Sequence[Replicate], round_s: float, player: Player
+    ) -> None:
+        """Plays the faults of streams, waits for their end, and ends them."""
         run = mine[0].cell.run
         horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
         linger_ns = int(run.linger_rounds * round_s * 1e9)
         active = {replicate.order.run: replicate for replicate in mine}
         until_ns = {number: each.start_ns + horizon_ns for number, each in active.items()}
         while active:
-            left_ns = min(until_ns[number] for number in active) - time.monotonic_ns()
-            settled = session.settlements(timeout_s=min(max(left_ns / 1e9, 0.001), 0.5))
+            left_s = (min(until_ns[number] for number in active) - time.monotonic_ns()) / 1e9
+            left_s = min(left_s, player.playback.next_s - player.seconds())
+            settled = session.settlements(timeout_s=min(max(left_s, 0.001), 0.5))
+            player.advance()
             deaths = session.deaths()
             now_ns = time.monotonic_ns()
             for number, node in settled:
@@ -264,6 +278,7 @@ class Emulation:
                 if replicate.reasons or now_ns >= until_ns[number]:
                     session.stop([number])
                     replicate.stop_ns = now_ns
+                    replicate.faulty = player.faulty
                     del active[number]
 
     def _round_s(self, session: Session, boot: int, cell: Cell) -> float:

@@ -195,7 +195,7 @@ def _cell(
             cell.graph(),
             kind=cell.run.kind,
             round_s=cell.run.round_s,
-            horizon_rounds=cell.run.horizon_rounds,
+            horizon_rounds=cell.run.sending_s() / (cell.run.round_s or 1) + cell.run.horizon_rounds,
             concurrent=cell.run.concurrent,
         )
     return cell

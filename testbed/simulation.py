@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -183,13 +183,24 @@ class EventSimulation:
         run, round_s = cell.run, cell.run.round_s or ROUND_S
         horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
         linger_ns = int(run.linger_rounds * round_s * 1e9)
-        orders = replicates(self.seed, self._runs, boot, cell, run.repeats, round_s)
-        while mine := list(islice(orders, concurrency(cell, round_s))):
+        for together in batches(self.seed, self._runs, boot, cell, round_s):
+            mine = together.replicates
+            if cell.faults:
+                self.timelines.append(together.facts())
             counted: Counter[tuple[str, str, int]] = Counter()
             sizes: Counter[tuple[str, str, int]] = Counter()
             for replicate in mine:
                 simulation = self._start(network, replicate)
+                player = VirtualPlayer(
+                    simulation,
+                    cell.faults,
+                    together.timeline,
+                    seed=replicate.order.seed,
+                    source=together.source(replicate),
+                )
+                player.begin()
                 simulation.advance(horizon_ns, until_settled=True)
+                replicate.faulty = frozenset(player.state.dead | player.state.paused)
                 simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
                 _tally(simulation, counted, sizes)
                 last_ns = simulation.now_ns

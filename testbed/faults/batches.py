@@ -61,9 +61,10 @@ def batches(
     seed: int, numbers: Iterator[int], boot: int, cell: Cell, round_s: float
 ) -> Iterator[Batch]:
     """All repeats of a cell; `numbers` gives each run its number in the run directory."""
-    drawing = Drawing(cell.faults, cell.graph(), round_s, cell.run.horizon_rounds)
+    horizon = cell.run.sending_s() / round_s + cell.run.horizon_rounds
+    drawing = Drawing(cell.faults, cell.graph(), round_s, horizon)
     size = concurrency(cell, round_s)
-    if drawing.draw(0).settled:
+    if cell.run.kind != "stream" and drawing.draw(0).settled:
         size = max(size, -(-cell.run.repeats // SETTLED))
     for place, first in enumerate(range(0, cell.run.repeats, size)):
         own = derive(seed, "faults", cell.index, place)

@@ -258,8 +258,10 @@ def check(
     """Raises `UsageError` for faults that do not fit the network or the run of a cell."""
     if not faults:
         return
-    if kind != "dissemination":
-        raise UsageError(f"faults {faults[0]}: not in runs of kind {kind}; choose dissemination")
+    if kind == "saturated":
+        raise UsageError(
+            f"faults {faults[0]}: not in runs of kind {kind}; choose dissemination or stream"
+        )
     if round_s is None:
         raise UsageError(f'faults {faults[0]}: round_s = "auto" has no rounds to count; give one')
     for fault in faults:

@@ -55,6 +55,11 @@ class Player:
         """Does what is due before the start: who is dead then gets no orders."""
         self._do(self.playback.take(0.0))
 
+    @property
+    def faulty(self) -> frozenset[int]:
+        """The nodes that are dead or stopped now; in a stream nobody's side counts."""
+        return frozenset(self.state.dead | self.state.paused)
+
     def seconds(self) -> float:
         """The time on the timeline's clock."""
         return (time.monotonic_ns() - self.start_ns) / 1e9

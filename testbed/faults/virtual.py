@@ -46,9 +46,7 @@ class VirtualPlayer:
         Otherwise it ends at the horizon.
         """
         simulation = self._simulation
-        simulation.watch = self._watch
-        self._do(self._playback.take(0.0))
-        self._schedule()
+        self.begin()
         while True:
             self._recount()
             simulation.advance(horizon_ns, until_all=True)
@@ -56,6 +54,12 @@ class VirtualPlayer:
                 return not simulation.missing
             self._interrupted = False
             self._schedule()
+
+    def begin(self) -> None:
+        """Does what is due before the start, and lets the rest happen as the run advances."""
+        self._simulation.watch = self._watch
+        self._do(self._playback.take(0.0))
+        self._schedule()
 
     @property
     def faulty(self) -> frozenset[int]:

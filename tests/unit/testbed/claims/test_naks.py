@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable
 from math import sqrt
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from testbed import claims
+from testbed import claims, experiment, results, simulation
 from testbed.claims.nak_storm import relieved
-from testbed.judging.verdict import INCONCLUSIVE, REFUTED, SUPPORTED, Verdict
+from testbed.judging import naks
+from testbed.judging.verdict import INCONCLUSIVE, REFUTED, SUPPORTED, VERIFIED, Verdict
+from testbed.progress import Progress
 from testbed.tables import RunTables
 from tests import synthetic
 
@@ -67,7 +71,11 @@ def run(times: Times, sizes: Iterable[int] = SIZES, losses: int = 40, **off: Any
     parts = []
     for nodes in sizes:
         drawn = [[(nodes - 1, times(nodes, rng), 1) for _ in range(losses)] for _ in range(2)]
-        parts.append(synthetic.recovery(drawn, nodes, options=json.dumps({**OPTIONS, **off})))
+        parts.append(
+            synthetic.recovery(
+                drawn, nodes, options=json.dumps({**OPTIONS, **off}), fan_out=math.nan
+            )
+        )
     return joined(parts)
 
 
@@ -161,3 +169,14 @@ def test_a_voided_run_is_not_judged() -> None:
     tables.runs["voided"] = True
     rows = judged("C16", tables)
     assert rows["random delays: runs"].verdict == INCONCLUSIVE
+
+
+def test_the_experiment_simulated_loses_and_backs_off_as_the_claim_says(tmp_path: Path) -> None:
+    """A stream under faults: four losses a run that all receivers share."""
+    loaded = experiment.load("nak_backoff", settings=["nodes=12", "repeats=4"])
+    path = simulation.simulate(loaded, seed=1, folder=tmp_path, progress=Progress())
+    tables = results.load(path)
+    assert tables.manifest["timelines"]
+    arms = naks.lost_by_all([tables])
+    assert [len(arm.healthy) for arm in arms] == [16, 16]
+    assert judged("C16", tables)["backoff: runs"].verdict == VERIFIED
