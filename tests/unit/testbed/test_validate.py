@@ -26,7 +26,9 @@ class Counted(Progress):
 
 
 def judged(folder: Path, seed: int = 3) -> Outcome:
-    return validate(["C4", "C13", "C16"], folder=folder, progress=Progress(), seed=seed)
+    return validate(
+        ["C4", "C13", "C16"], folder=folder, progress=Progress(), variant="quick", seed=seed
+    )
 
 
 def test_a_validation_by_the_engines_lists_what_was_drawn(tmp_path: Path) -> None:
@@ -66,5 +68,5 @@ def test_a_claim_sees_the_runs_of_its_own_experiments_alone() -> None:
 
 def test_progress_is_told_what_was_expected(tmp_path: Path) -> None:
     counted = Counted()
-    validate(["C4", "C16"], folder=tmp_path, progress=counted, seed=1)
+    validate(["C4", "C16"], folder=tmp_path, progress=counted, variant="quick", seed=1)
     assert counted.done == counted.expected > 0
