@@ -13,6 +13,7 @@ from agents.api import NodeId
 from agents.seeds import derive
 from testbed.faults import Fault
 from testbed.faults.timeline import Playback, State, Step, Timeline
+from testbed.faults.weather import Weather
 from testbed.simulator.event import Simulation
 
 
@@ -38,6 +39,11 @@ class VirtualPlayer:
             place: Loss(simulation, fault, timeline.targets[place], seed, place)
             for place, fault in enumerate(faults)
             if fault.kind == "loss"
+        }
+        self._weathers = {
+            place: Weather(simulation.network.graph, fault.profile)
+            for place, fault in enumerate(faults)
+            if fault.profile is not None
         }
 
     def play(self, horizon_ns: int) -> bool:
@@ -96,6 +102,9 @@ class VirtualPlayer:
         simulation = self._simulation
         for step in steps:
             nodes = self.state.apply(step)
+            if step.do == "weather":
+                for name, impairment in self._weathers[step.fault].take(step.nodes[0]).items():
+                    simulation.paths.impair(name, impairment)
             acts: dict[str, Callable[[NodeId], None]] = {
                 "kill": simulation.crash,
                 "restart": simulation.restart,
