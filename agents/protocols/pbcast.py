@@ -14,6 +14,10 @@ what is asked for; `independent_rounds` counts rounds of one's own, otherwise a 
 counted from its origin's round; `neighbours` gossips on a random graph; `multicast_after` makes a
 multicast of what many ask for. Left out: the tree that may take the place of IP multicast. A node
 with nothing to tell is silent.
+
+Reference: Birman et al., ACM TOCS 17(2), 1999.
+Timers: none but the rounds.
+Order: FIFO by origin.
 """
 
 from __future__ import annotations

@@ -6,6 +6,10 @@ that something new exists: idle, a group of N sends N*k requests a round. An ans
 a multicast that the digest of the request lacks; nothing missing, no answer. A pull crosses the
 network twice, so with a loss of eps each way it succeeds with probability (1-eps)^2.
 Left out: forgetting; a node answers for all that it ever had.
+
+Reference: lecture, "Push vs. Pull"; Demers et al., PODC 1987, 1.3.
+Timers: none but the rounds.
+Order: as it comes.
 """
 
 from __future__ import annotations

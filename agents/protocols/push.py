@@ -4,6 +4,10 @@ Model: the lecture's protocol; its mathematics is the simple epidemic of Bailey 
 Theory of Infectious Diseases, 2nd ed. 1975), where a given node is chosen with probability b/n in a
 round. Full membership; targets are uniform over the other nodes, with replacement by default.
 Left out: buffers that carry a selection of several rumours in one datagram.
+
+Reference: lecture, "Epidemic Multicast"; Bailey 1975.
+Timers: none but the rounds.
+Order: as it comes.
 """
 
 from __future__ import annotations

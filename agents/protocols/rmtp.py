@@ -12,6 +12,10 @@ T_ack is twice the round trip to the DR, and `t_ack_s` at least. A node that has
 of stops to report `t_dally_s` after the last news. Left out: end of file and reset, since the group
 never closes; a DR therefore keeps everything. The source's advertisements go on for ever: they
 tell who has missed the end.
+
+Reference: Paul et al., IEEE JSAC 15(3), 1997; Lin & Paul, INFOCOM 1996.
+Timers: transmission (T_send), status (T_ack), repair (T_retx), advertisements, a silent DR.
+Order: FIFO by origin.
 """
 
 from __future__ import annotations

@@ -11,6 +11,10 @@ at one instant is needed both times, so that `sync` is the published model (see
 
 A limit on connections makes every contact a conversation: the first ones to come in a node's round
 are welcome, a rejected caller hunts for another. Left out: the backup by anti-entropy.
+
+Reference: Demers et al., PODC 1987 and Xerox CSL-89-1, 1.4.
+Timers: none but the rounds.
+Order: as it comes.
 """
 
 from __future__ import annotations

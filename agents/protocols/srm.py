@@ -11,6 +11,10 @@ Session messages go out for ever, so the last multicast is not lost unnoticed; t
 that distances are estimated from (see `agents.distances`), and until then every distance is
 `first_distance_s`. What is not repaired after `give_up_s` is reported lost. Delivery is in the
 order of arrival. Left out: pages, local recovery by scope, forgetting what was multicast.
+
+Reference: Floyd et al., IEEE/ACM ToN 5(6), 1997; ns-2.35.
+Timers: session messages; one for each request and each repair that is planned.
+Order: as it comes.
 """
 
 from __future__ import annotations

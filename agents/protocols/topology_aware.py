@@ -8,6 +8,10 @@ group's shell with 1/g_{L-1}; so every saturated group emits b messages a round,
 Worked number: g = (1, 4, 16) gives 0.75 inside the subnet and 0.25 outside it.
 
 The b draws are independent. Without replacement a target that was drawn already is drawn again.
+
+Reference: lecture, "Topology-Aware Gossip".
+Timers: none but the rounds.
+Order: as it comes.
 """
 
 from __future__ import annotations
