@@ -271,9 +271,11 @@ class Emulation:
             for number, node in settled:
                 if number in active:
                     active[number].settled.add(node)
-                    if active[number].complete:
-                        until_ns[number] = min(until_ns[number], now_ns + linger_ns)
+            # Nobody waits for those who will not come back.
+            gone = frozenset() if player.playback.returning else player.faulty
             for number, replicate in list(active.items()):
+                if len(replicate.settled | gone) == replicate.cell.nodes:
+                    until_ns[number] = min(until_ns[number], now_ns + linger_ns)
                 replicate.reasons += deaths
                 if replicate.reasons or now_ns >= until_ns[number]:
                     session.stop([number])

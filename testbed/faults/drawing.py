@@ -265,6 +265,10 @@ def check(
     if round_s is None:
         raise UsageError(f'faults {faults[0]}: round_s = "auto" has no rounds to count; give one')
     for fault in faults:
+        if kind == "stream" and fault.at_infected is not None:
+            raise UsageError(
+                f"fault {fault}: at_infected is of one multicast, not of a stream; give at_s"
+            )
         alone = fault.at_infected is not None or fault.nodes == "source"
         if alone and concurrent != 1:
             what = "at_infected" if fault.at_infected is not None else 'nodes = "source"'

@@ -106,7 +106,8 @@ class VirtualPlayer:
                 for name, impairment in self._weathers[step.fault].take(step.nodes[0]).items():
                     simulation.paths.impair(name, impairment)
             acts: dict[str, Callable[[NodeId], None]] = {
-                "kill": simulation.crash,
+                # A stream does not wait for those who will not come back.
+                "kill": lambda node: simulation.crash(node, returns=bool(self._playback.returning)),
                 "restart": simulation.restart,
                 "pause": simulation.pause,
                 "resume": simulation.resume,

@@ -123,7 +123,7 @@ class Lives:
         """Adds a node to those that the run waits for, or takes it out."""
         if not node.reached:
             self.missing += number
-        if node.settled is not None and len(node.settled) < self._expected:
+        if len(node.settled or ()) < self._expected:
             self.unsettled += number
 
     def _born(self, me: NodeId, life: int) -> Node:

@@ -75,3 +75,20 @@ def test_multicasts_of_protocols_are_accounted_for_and_cross_the_core_once(tmp_p
 def test_lost_multicasts_are_accounted_for(tmp_path: Path) -> None:
     emulated, _ = both(tmp_path, CASTING, loss=0.2)
     assert emulated.health["unexplained"] == []
+
+
+@pytest.mark.parametrize("fault", ["pause", "kill"])
+def test_a_stream_goes_on_through_faults(fault: str, tmp_path: Path) -> None:
+    file = tmp_path / "faulty.toml"
+    text = STREAM.format(protocols='"push", "rmtp"', loss=0.0, concurrent=1)
+    text = text.replace("sources = 2", 'sources = "one"').replace("messages = 4", "messages = 8")
+    file.write_text(f'{text}[[faults]]\nkind = "{fault}"\nnodes = 1\nat_s = 0.25\nfor_s = 0.5\n')
+    loaded = experiment.load(str(file))
+    final = emulate(loaded, seed=5, folder=tmp_path, progress=Progress())
+    tables = results.load(final)
+    assert tables.health["unexplained"] == []
+    sent = tables.events[tables.events["event"] == "multicast"].groupby("run").size()
+    assert list(sent) == [8] * 4
+    runs = metrics.per_run(tables)
+    assert (runs["delivery_ratio"] > 0.8).all()
+    assert len(tables.batches) == 4 and (tables.batches["core_packets"] > 0).all()

@@ -231,3 +231,11 @@ def test_what_cannot_befall_a_node_says_so(what: str) -> None:
     simulation.crash(1)
     with pytest.raises(TestbedError, match=f"node 1 is down; restart it before you {what} it"):
         getattr(simulation, what)(1)
+
+
+def test_a_stream_does_not_wait_for_a_node_that_is_not_coming_back() -> None:
+    script = chatter({(me, "round"): [Deliver(MessageId(9, 1))] for me in range(3)})
+    simulation = make(script, sources=[0])
+    simulation.at(SECOND // 2, lambda: simulation.crash(3, returns=False))
+    simulation.advance(9 * SECOND, until_settled=True)
+    assert simulation.now_ns == SECOND
