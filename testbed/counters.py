@@ -244,14 +244,17 @@ def parse_traffic(objects: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, 
 
     def rows(element: Mapping[str, Any]) -> tuple[str, str, int, int, int]:
         came, went, kind = element["val"]["concat"]
-        return came, went, int(kind), element["counter"]["packets"], element["counter"]["bytes"]
+        packets, size = (int(element["counter"][name]) for name in ("packets", "bytes"))
+        return str(came), str(went), int(kind), packets, size
 
     return sorted(_elements(objects, "traffic", rows))
 
 
 def parse_ports(objects: Sequence[Mapping[str, Any]], name: str) -> dict[str, int]:
     """Packets by device of one of the sets of `ports_text`."""
-    return dict(_elements(objects, name, lambda each: (each["val"], each["counter"]["packets"])))
+    return dict(
+        _elements(objects, name, lambda each: (str(each["val"]), int(each["counter"]["packets"])))
+    )
 
 
 def parse_counters(objects: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -99,6 +99,8 @@ class Document:
         if not isinstance(value, list):
             return value
         sizes = as_list(self.grid.get("nodes", Grid().nodes))
+        if wrong := [size for size in sizes if type(size) is not int or size < 1]:
+            raise UsageError(f"{self.source}: [grid] nodes = {wrong[0]!r}: choose a whole number")
         if len(value) != len(sizes):
             raise UsageError(
                 f"{self.source}: [run] {key} = {value}: {len(value)} values for {len(sizes)}"
