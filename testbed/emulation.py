@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from math import inf, log, log1p
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,16 @@ def expected_s(cell: Cell) -> float:
     if run.kind == "saturated":
         return (run.rounds / at_once + run.warmup_rounds) * round_s
     if run.kind == "stream":
-        rounds = EXPECTED_ROUNDS + run.linger_rounds
+        rounds: float = EXPECTED_ROUNDS + run.linger_rounds
         return -(-run.repeats // at_once) * (run.sending_s() + rounds * round_s)
-    return run.repeats / min(at_once, run.repeats) * EXPECTED_ROUNDS * round_s
+    rounds = min(_rounds_to_all(cell) + run.linger_rounds, run.horizon_rounds)
+    return run.repeats / min(at_once, run.repeats) * rounds * round_s
+
+
+def _rounds_to_all(cell: Cell) -> float:
+    """ln N (1/ln(1+bq) + 1/(bq)), as push in rounds takes; at most infinite."""
+    useful = int(cell.options.get("fan_out", 1)) * (1 - cell.loss_ratio)
+    return log(cell.nodes) * (1 / log1p(useful) + 1 / useful) if useful else inf
 
 
 class Emulation:
