@@ -21,6 +21,8 @@ def per_multicast(tables: RunTables, *, at_source: bool) -> pd.Series[float]:
     nan for a run that is not RMTP, or has less than two multicasts or several sources.
     """
     runs = tables.runs[tables.runs["protocol"] == PROTOCOL]
+    if runs.empty:
+        return pd.Series(float("nan"), index=tables.runs["run"])
     events = tables.events[tables.events["run"].isin(runs["run"])]
     data = events[(events["event"] == "send") & (events["type"] == RmtpData.TYPE)]
     each = data.groupby("run")

@@ -41,6 +41,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         total = rows["requests"].sum() * BIN
         panel.set_title(f"{name}: {total:.0f} requests a loss")
         panel.set_xlabel("network delays since the first request")
+        panel.set_xlim(0, numbers["delays"].max() + BIN)
     axes[0].set_ylabel("requests per network delay (mean)")
     arm = _arms(tables)[0]
     plotting.title(figure, "C16", f"{TITLE}, G = {numbers['nodes'].iloc[0]}")

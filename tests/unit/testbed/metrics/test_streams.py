@@ -107,3 +107,12 @@ def test_what_a_source_did_not_send_is_missed_by_nobody(tables: RunTables) -> No
     silent = (events["event"] == "multicast") & (events["origin"] == 1)
     fewer = dataclasses.replace(tables, events=events[~silent])
     assert metrics.load("delivery_ratio").compute(fewer)[1] == pytest.approx(3 / 4)
+
+
+def test_the_median_member_says_what_a_slow_one_does_to_the_others() -> None:
+    """Node 2 takes ten times as long; the two others deliver one a second."""
+    tables = synthetic.stream(nodes=4, messages=3)
+    pace = tables.deliveries["host"].map({0: 1, 1: 1, 2: 10, 3: 1}) * SECOND
+    late = tables.deliveries.assign(time_ns=tables.deliveries["sequence"] * pace)
+    values = metrics.load("member_throughput").compute(dataclasses.replace(tables, deliveries=late))
+    assert values.tolist() == [1.0]

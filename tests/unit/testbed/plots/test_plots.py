@@ -26,6 +26,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "early_death": ("nodes=16", "repeats=12", "concurrent=6"),
     "partition_heals": ("nodes=8", "repeats=4"),
     "twins": ("nodes=8,16", "repeats=3"),
+    "perturbed_member": ("protocol=srm,rmtp", "repeats=1", "messages=250"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
 }
