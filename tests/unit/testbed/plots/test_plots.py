@@ -28,6 +28,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "twins": ("nodes=8,16", "repeats=3"),
     "perturbed_member": ("protocol=srm,rmtp", "repeats=1", "messages=250"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
+    "sender_dies_midway": ("nodes=8", "protocol=push,srm", "messages=12", "repeats=1"),
     "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
 }
 """Shipped experiments that a plot of their name is tested with, and what makes them small."""
