@@ -212,9 +212,14 @@ def aware_chance(nodes: int) -> float:
     return 2 / nodes
 
 
+DATAGRAM_BYTES = 108
+
+
 def tables(**given: pd.DataFrame) -> RunTables:
     """Run tables with empty ones for those not given."""
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
+    if "events" in given and "bytes" not in given["events"]:
+        given["events"] = given["events"].assign(bytes=DATAGRAM_BYTES)
     return RunTables(
         manifest={"experiment": {"name": "synthetic"}, "data_types": [RUMOUR]},
         health={"ok": True, "reasons": []},

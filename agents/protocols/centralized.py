@@ -42,6 +42,8 @@ LOW = Struct(">I")  # the oldest multicast that the receiver may still get
 MAX_PAYLOAD = MAX_BODY - LOW.size
 IP_UDP_BYTES = 28
 PACE = "pace"
+CLOCK_S = 1e-9
+"""Of the drivers: a timer may fire so much before the time that it was set to."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class Centralized(Protocol):
     def _serve(self, now: float) -> list[Action]:
         """Sends what the pace allows; what was acknowledged meanwhile needs no send."""
         done: list[Action] = []
-        while self.queue and self.free_at <= now:
+        while self.queue and self.free_at <= now + CLOCK_S:
             to, sequence = self.queue.popleft()
             id = MessageId(self.view.me, sequence)
             if not self.outstanding.expects(to, id):

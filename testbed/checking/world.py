@@ -1,8 +1,9 @@
 """Drives protocol objects in memory as an adversary's schedule wants, and writes down what they do.
 
 The promises of `agents.api` are kept, and nothing more: datagrams are lost, doubled and overtake
-each other, timers fire late, nodes crash and come back with what they stored. Every message goes
-through its bytes. After `CALM_S` nothing is lost or doubled any more and no node crashes.
+each other, timers fire late (or, as clocks count nanoseconds, early by half of one), nodes crash
+and come back with what they stored. Every message goes through its bytes. After `CALM_S` nothing
+is lost or doubled any more and no node crashes.
 Left out: rates, queues, and what a multicast group's tree would share of a loss.
 """
 
@@ -255,7 +256,7 @@ class World:
                 self._at(self.now + late_s, lambda: self.hear(to, heard, me))
 
     def _at(self, time_s: float, call: Callable[[], None]) -> None:
-        heappush(self._events, (time_s, next(self._serials), call))
+        heappush(self._events, (round(time_s * 1e9) / 1e9, next(self._serials), call))
 
     def _tell(self, node: NodeId, kind: str, id: MessageId | None = None, text: str = "") -> None:
         life = self._lives[node] - 1

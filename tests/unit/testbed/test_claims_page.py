@@ -28,7 +28,8 @@ def test_verdicts_are_taken_from_a_run_and_kept_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims_page, "PAGE", tmp_path / "claims.md")
-    rows = [row.row() for row in claims.judge(["C4", "C13"], [], None, Engines(factor=0.1))]
+    judged = claims.judge(["C4"], [], None, Engines(factor=0.1)) + claims.judge(["C2"], [])
+    rows = [row.row() for row in judged]
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "verdicts.json").write_text(json.dumps({"verdicts": rows}))
     claims_page.main([str(tmp_path / "run")])

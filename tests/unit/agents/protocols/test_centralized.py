@@ -97,6 +97,12 @@ def test_at_a_rate_one_copy_follows_the_other() -> None:
     assert times == [0.0, 0.008, 0.016] and sends(actions) == []
 
 
+def test_a_timer_that_a_clock_has_rounded_down_is_in_time() -> None:
+    maker = node(nodes=4, rate_mbit=1.0 / 3, mode="fire_and_forget")
+    maker.multicast(bytes(1000), 0.0)
+    assert len(sends(maker.on_timer(PACE, maker.free_at - 4e-10))) == 1
+
+
 def test_a_pause_is_not_made_up_for_but_a_late_timer_is() -> None:
     maker = node(nodes=4, rate_mbit=1.0, mode="fire_and_forget")
     maker.multicast(bytes(928), 0.0)

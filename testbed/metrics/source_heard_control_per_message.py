@@ -1,0 +1,22 @@
+"""Datagrams without data that the sources heard, for each multicast of a stream.
+
+Acknowledgements that all come to the sender are its implosion. NaN for a run that is no stream.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from testbed.judging import streams
+from testbed.tables import RunTables
+
+UNIT = "datagrams per multicast"
+OF = "run"
+
+
+def compute(tables: RunTables) -> pd.Series[float]:
+    heard = [
+        streams.per_message(tables, event, data=False, by_sources=True)
+        for event in ("receive", "duplicate")  # an ACK names what its hearer has
+    ]
+    return heard[0] + heard[1]
