@@ -103,9 +103,8 @@ def test_the_exit_status_of_the_command_is_returned(start: Callable[[str], objec
 def test_the_command_ends_with_the_lab(start: Callable[[str], subprocess.Popen[str]]) -> None:
     process = start("one")
     code = f"import os, signal; os.write(1, b'in'); signal.pause() # {process.pid}"
-    program = (
-        f"from testbed.lab import attach; attach.main('h1', ['{sys.executable}', '-c', {code!r}])"
-    )
+    called = f"'h1', ['{sys.executable}', '-c', {code!r}], '{process.pid}'"
+    program = f"from testbed.lab import attach; attach.main({called})"
     attached = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE)
     assert attached.stdout and attached.stdout.read(2) == b"in"
     process.kill()
