@@ -158,7 +158,7 @@ def _no_bytecode(folder: str, names: list[str]) -> list[str]:
 
 def _few(name: str) -> list[str]:
     # What `--hosts 4` needs to be possible.
-    return ["--depth", "1"] if name == "hierarchy" else []
+    return {"hierarchy": ["--depth", "1"], "chain": ["--subnets", "4"]}.get(name, [])
 
 
 needs_stock = pytest.mark.skipif(

@@ -220,7 +220,7 @@ def test_a_bad_setting_is_one_line(mine: Path, setting: str, words: list[str]) -
         ("[grid]", "[grid", ["not TOML", "line 6"]),
         ("[grid]", "[gird]", ["[gird]", "did you mean grid?"]),
         ("nodes = [8", "noodles = [8", ["[grid] unknown key noodles", "did you mean nodes?"]),
-        ("nodes = [8, 16, 32]", 'nodes = ["8", 16, 32]', ["nodes='8'", "whole number"]),
+        ("nodes = [8, 16, 32]", 'nodes = ["8", 16, 32]', ["[grid] nodes = '8'", "whole number"]),
         ("nodes = [8, 16, 32]", "nodes = 8", ["repeats", "3 values for 1 sizes", "[8]"]),
         ("repeats = [30", 'repeats = ["30"', ["repeats='30'", "whole number"]),
         ("repeats = [30", "repeats = [true", ["repeats=True"]),
