@@ -98,7 +98,8 @@ def one(work: Path, role: str, at_s: float, repeats: int) -> Kill | None:
     killed_s = time.monotonic()
     if victim and not _killed(victim):
         victim = 0
-    ended = _ended(command, before, GONE_S if victim else 10 * GONE_S)
+    # Whose victim could not be found is no trial: it is cleared away at once.
+    ended = _ended(command, before, GONE_S if victim else 0.0)
     gone_s = time.monotonic() - killed_s
     left = [f"process {text}" for text in _strangers(before)] if victim and not ended else []
     left += _kept(work / "results")
