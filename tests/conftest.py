@@ -1,14 +1,19 @@
-"""What all tests share: those that boot a virtual machine wait to be asked for, `-m vm`."""
+"""What all tests share: some wait to be asked for, `-m vm` or `-m kills`."""
 
 from __future__ import annotations
 
 import pytest
 
+WAITING = {
+    "vm": "boots a virtual machine; ask for it: pytest -m vm",
+    "kills": "kills commands for a minute, and waits in a whole run: pytest -m kills",
+}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "vm" in config.option.markexpr:
-        return
-    waits = pytest.mark.skip(reason="boots a virtual machine; ask for it: pytest -m vm")
-    for item in items:
-        if item.get_closest_marker("vm"):
-            item.add_marker(waits)
+    for marker, reason in WAITING.items():
+        if marker in config.option.markexpr:
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.network import kills
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.kills]
 
 
 def test_nothing_is_left_whoever_is_killed_when() -> None:
