@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.retention import round_limit
+from agents.parts.retention import round_limit
 from testbed import conclusion, health, metrics, results
 from testbed.errors import UsageError
 from testbed.experiment import Cell, Experiment

@@ -21,7 +21,7 @@ import pandas as pd
 from agents import hosts, trace, wire
 from agents.api import Message, MessageId
 from agents.options import OptionError
-from agents.stores import RANGE, Store
+from agents.parts.stores import RANGE, Store
 from testbed import claims_page, collector, counters, document, experiment, intact, redraw, results
 from testbed.errors import UsageError
 from testbed.intact import RunError

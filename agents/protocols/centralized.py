@@ -8,7 +8,7 @@ back within a round trip. A copy names the oldest multicast that its receiver ma
 missing below was given up. Left out: flow control; a receiver that was given up gets the next
 multicast all the same, since it may be back.
 
-Reference: lecture, "Centralized". The timeouts are decided here (`agents.outstanding`).
+Reference: lecture, "Centralized". The timeouts are decided here (`agents.parts.outstanding`).
 Timers: one retransmission timer a receiver and multicast; one that paces the sends.
 Order: FIFO by origin with mode=ack; with fire_and_forget as it comes.
 """
@@ -34,8 +34,8 @@ from agents.api import (
     View,
 )
 from agents.options import option
-from agents.ordering import Fifo
-from agents.outstanding import Outstanding, RetryOptions
+from agents.parts.ordering import Fifo
+from agents.parts.outstanding import Outstanding, RetryOptions
 from agents.wire import HEADER_BYTES, MAX_BODY
 
 LOW = Struct(">I")  # the oldest multicast that the receiver may still get

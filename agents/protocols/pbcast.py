@@ -29,7 +29,6 @@ from math import inf
 from random import Random
 from struct import Struct
 
-from agents import digests, targets
 from agents.api import (
     Action,
     Actions,
@@ -42,10 +41,11 @@ from agents.api import (
     Send,
     View,
 )
-from agents.digests import Span
 from agents.options import OptionError, option
-from agents.ordering import Fifo
-from agents.stores import UNNAMED
+from agents.parts import digests, targets
+from agents.parts.digests import Span
+from agents.parts.ordering import Fifo
+from agents.parts.stores import UNNAMED
 from agents.wire import HEADER_BYTES, MAX_BODY
 
 ALL = "all"
@@ -85,7 +85,7 @@ class PbcastData(Message):
 
 
 class PbcastDigest(Message):
-    """What its sender keeps, see `agents.digests`."""
+    """What its sender keeps, see `agents.parts.digests`."""
 
     __slots__ = ()
     TYPE = 0x41

@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from agents import targets
 from agents.api import Actions, Deliver, Message, MessageId, NodeId, Note, Protocol, Send, View
 from agents.options import option
-from agents.retention import check_fan_out
-from agents.stores import UNNAMED, Store
+from agents.parts import targets
+from agents.parts.retention import check_fan_out
+from agents.parts.stores import UNNAMED, Store
 from agents.wire import MAX_BODY
 
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from random import Random
 
-from agents import targets
 from agents.api import Actions, Message, MessageId, NodeId, Protocol, View
-from agents.retention import RumourOptions
-from agents.rumours import Rumours
+from agents.parts import targets
+from agents.parts.retention import RumourOptions
+from agents.parts.rumours import Rumours
 
 
 class PushRumour(Message):

@@ -8,9 +8,9 @@ to arrive, a pull two. A multicast is pushed while it is fresh, by the same rule
 fetched ever after. With exchange=three_way the call is a digest alone; the partner sends what the
 digest lacks and, if it lacks something itself, its own digest; the caller sends that.
 
-With termination=median_counter (`agents.median_counter`) there are no digests: both parties send
-what they still spread, needed or not, until the counters tell them to be silent, after O(n ln ln n)
-transmissions; retention is not looked at, and calls without a multicast go on.
+With termination=median_counter (`agents.parts.median_counter`) there are no digests: both parties
+send what they still spread, needed or not, until the counters tell them to be silent, after
+O(n ln ln n) transmissions; retention is not looked at, and calls without a multicast go on.
 
 Reference: lecture, "Push vs. Pull"; Karp et al. 2000.
 Timers: none but the rounds.
@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from random import Random
 from struct import Struct
 
-from agents import targets
 from agents.api import (
     Action,
     Actions,
@@ -36,10 +35,11 @@ from agents.api import (
     Send,
     View,
 )
-from agents.median_counter import Medians, limit, patience
 from agents.options import OptionError, option
-from agents.retention import KINDS, MAX_AGE, Hold, Retention, RumourOptions
-from agents.stores import UNNAMED, Store
+from agents.parts import targets
+from agents.parts.median_counter import Medians, limit, patience
+from agents.parts.retention import KINDS, MAX_AGE, Hold, Retention, RumourOptions
+from agents.parts.stores import UNNAMED, Store
 from agents.wire import MAX_BODY
 
 HEAD = Struct(">HH")  # bytes of the digest that follows, rounds that the multicast is old

@@ -2,9 +2,10 @@
 
 Model: Lin & Paul, INFOCOM 1996; Paul, Sabnani, Lin & Bhattacharyya, IEEE JSAC 15(3), 1997. The
 source multicasts to all. Every T_ack a node sends its status to the nearest designated receiver
-(DR, see `agents.rmtp_tree`), who waits T_retx for more and then repairs what it has: by unicast, or
-for more than `multicast_threshold` of its nodes by multicast to their subnets. DRs report upwards
-themselves, and fetch what they miss; so the source hears from its own subnet and the top DRs only.
+(DR, see `agents.parts.rmtp_tree`), who waits T_retx for more and then repairs what it has: by
+unicast, or for more than `multicast_threshold` of its nodes by multicast to their subnets. DRs
+report upwards themselves, and fetch what they miss; so the source hears from its own subnet and the
+top DRs only.
 Who finds itself late asks at once (ACK_TXNOW). DRs advertise (SND_ACK_TOME): a node whose DR falls
 silent for three periods reports to the next one up. Delivery is in order.
 
@@ -26,7 +27,6 @@ from math import inf
 from random import Random
 from struct import Struct
 
-from agents import rmtp_status, rmtp_tree
 from agents.api import (
     Action,
     Actions,
@@ -40,11 +40,12 @@ from agents.api import (
     SetTimer,
     View,
 )
-from agents.distances import SECOND, WRAP, stamp
 from agents.options import option
-from agents.rmtp_sender import Sender
-from agents.rmtp_session import Session
-from agents.stores import UNNAMED
+from agents.parts import rmtp_status, rmtp_tree
+from agents.parts.distances import SECOND, WRAP, stamp
+from agents.parts.rmtp_sender import Sender
+from agents.parts.rmtp_session import Session
+from agents.parts.stores import UNNAMED
 from agents.wire import MAX_BODY
 
 ALL = "all"
@@ -95,7 +96,7 @@ class RmtpRepair(Message):
 
 
 class RmtpStatus(Message):
-    """What the sender has of a source; see `agents.rmtp_status`."""
+    """What the sender has of a source; see `agents.parts.rmtp_status`."""
 
     __slots__ = ()
     TYPE = 0x38

@@ -24,10 +24,10 @@ from math import inf
 from random import Random
 from struct import Struct
 
-from agents import targets
 from agents.api import Actions, Deliver, Message, MessageId, NodeId, Note, Protocol, Send, View
 from agents.options import OptionError, option
-from agents.stores import UNNAMED
+from agents.parts import targets
+from agents.parts.stores import UNNAMED
 from agents.wire import MAX_BODY
 
 ANSWER = Struct(">BH")  # was it needed, and the answerer's own counter

@@ -2,13 +2,14 @@
 
 Model: Floyd, Jacobson, Liu, McCanne & Zhang, IEEE/ACM ToN 5(6), 1997, with the rules and constants
 of ns-2.35. Requests and repairs wait for random times in proportion to the distance (see
-`agents.srm_timers`), so that one of them mostly silences the others. A request sent or heard backs
-one's own timer off; further ones in the first half of the new wait belong to the same round and do
-not. A repair heard or sent makes a member deaf to requests for it, for `hold_down` distances.
+`agents.parts.srm_timers`), so that one of them mostly silences the others. A request sent or heard
+backs one's own timer off; further ones in the first half of the new wait belong to the same round
+and do not. A repair heard or sent makes a member deaf to requests for it, for `hold_down`
+distances.
 
 Losses show as gaps, and as sequence numbers that a request, a repair or a session message names.
 Session messages go out for ever, so the last multicast is not lost unnoticed; they carry the stamps
-that distances are estimated from (see `agents.distances`), and until then every distance is
+that distances are estimated from (see `agents.parts.distances`), and until then every distance is
 `first_distance_s`. What is not repaired after `give_up_s` is reported lost. Delivery is in the
 order of arrival. Left out: pages, local recovery by scope, forgetting what was multicast.
 
@@ -24,7 +25,6 @@ from random import Random
 from struct import Struct
 from typing import NamedTuple
 
-from agents import srm_sessions
 from agents.api import (
     Action,
     Actions,
@@ -40,10 +40,11 @@ from agents.api import (
     SetTimer,
     View,
 )
-from agents.distances import Distances, as_stamp, stamp
-from agents.srm_sessions import Session, Turns
-from agents.srm_timers import SrmOptions
-from agents.stores import UNNAMED
+from agents.parts import srm_sessions
+from agents.parts.distances import Distances, as_stamp, stamp
+from agents.parts.srm_sessions import Session, Turns
+from agents.parts.srm_timers import SrmOptions
+from agents.parts.stores import UNNAMED
 from agents.wire import HEADER_BYTES, MAX_BODY
 
 ALL = "all"

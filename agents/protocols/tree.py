@@ -2,7 +2,8 @@
 
 Model: the lecture's "Tree-Based", with ACK or NAK repair; that both cost O(N) packets a multicast
 is credited to Birman et al., Bimodal multicast (TOCS 17(2), 1999). Each origin is the root of a
-tree that all compute alike (`agents.trees`); a node sends a multicast at most K times. Repair:
+tree that all compute alike (`agents.parts.trees`); a node sends a multicast at most K times.
+Repair:
 
 - `ack`: with aggregate=true a node answers for its whole subtree, and a parent sends again until
   all its children have; a child that has it while others below lag says so. With aggregate=false
@@ -18,7 +19,7 @@ The messages carry the ancestors, so that a repaired tree can be repaired again.
 but the model. Left out: epochs; what a former parent sends is as good as the new one's.
 
 Reference: lecture, "Tree-Based"; Birman et al. 1999.
-Timers: retransmission (`agents.outstanding`), as many round trips as there are levels below;
+Timers: retransmission (`agents.parts.outstanding`), as many round trips as there are levels below;
 request for repair; heartbeats, at twice the time after each, from the last multicast on; the
 parent's silence; the first word of a child (`nak`).
 Order: FIFO by origin.
@@ -42,11 +43,11 @@ from agents.api import (
     Store,
     View,
 )
-from agents.branches import HEAD_BYTES, NODE, Branch, Head, early, named, ranges, read
-from agents.ordering import FIRST, Fifo
-from agents.outstanding import PREFIX
-from agents.tree_acks import Acks
-from agents.tree_messages import (
+from agents.parts.branches import HEAD_BYTES, NODE, Branch, Head, early, named, ranges, read
+from agents.parts.ordering import FIRST, Fifo
+from agents.parts.outstanding import PREFIX
+from agents.parts.tree_acks import Acks
+from agents.parts.tree_messages import (
     TreeAck,
     TreeAttach,
     TreeData,
@@ -56,8 +57,8 @@ from agents.tree_messages import (
     TreeOptions,
     TreeRepair,
 )
-from agents.tree_naks import ASK, Naks
-from agents.trees import Trees
+from agents.parts.tree_naks import ASK, Naks
+from agents.parts.trees import Trees
 from agents.wire import MAX_BODY
 
 MAX_PAYLOAD = MAX_BODY - HEAD_BYTES

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from agents.retention import round_limit
+from agents.parts.retention import round_limit
 from testbed import metrics, plotting
 from testbed.judging import stats
 from testbed.simulator import reference

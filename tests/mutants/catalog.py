@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents import registry, stores, targets
-from agents.rumours import Rumours
+from agents import registry
+from agents.parts import stores, targets
+from agents.parts.rumours import Rumours
 from agents.timing import Timing
 from testbed import replicates
 from testbed.metrics import rounds_to_all

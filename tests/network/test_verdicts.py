@@ -26,7 +26,7 @@ GENTLE = ("run.round_s=1.0", "run.datagrams_per_s=1500")
 
 UNIFORM = '''"""A topology-aware protocol that forgot the topology: it picks uniformly."""
 
-from agents import targets
+from agents.parts import targets
 from agents.protocols.topology_aware import LocalRumour, TopologyAware
 
 

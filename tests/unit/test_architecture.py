@@ -25,22 +25,8 @@ PURE_STDLIB = {
     *("fractions", "functools", "heapq", "itertools", "math", "operator", "random", "statistics"),
     *("struct", "types", "typing", "zlib"),
 }
-PURE_AGENTS = {
-    *(
-        "api",
-        "branches",
-        "digests",
-        "distances",
-        "median_counter",
-        "options",
-        "ordering",
-        "outstanding",
-    ),
-    *("retention", "rmtp_sender", "rmtp_session", "rmtp_status", "rmtp_tree", "rumours", "seeds"),
-    *("srm_sessions", "srm_timers", "stores", "targets", "timing", "tree_acks", "tree_messages"),
-    *("tree_naks", "trees", "wire"),
-}
-PROTOCOL_MAY_USE = PURE_AGENTS - {"seeds", "timing"}
+PROTOCOL_MAY_USE = {"api", "options", "parts", "wire"}
+PURE_AGENTS = {*PROTOCOL_MAY_USE, "seeds", "timing"}
 WORLDLY_NAMES = {"__import__", "eval", "exec", "hash", "id", "input", "open", "print"}
 
 KNOWS_MININET = re.compile(r"topologies/mn\.py|testbed/(network|shaping)/.*\.py|testbed/shell\.py")
@@ -94,8 +80,8 @@ def protocols_are_pure(files: Files) -> list[str]:
     """A protocol decides and never acts: no clock, no socket, no randomness of its own."""
     pure = "|".join(PURE_AGENTS)
     found = []
-    for path, text in python(files, rf"agents/(protocols/.*|{pure})\.py").items():
-        allowed = PROTOCOL_MAY_USE if "/protocols/" in path else PURE_AGENTS
+    for path, text in python(files, rf"agents/((protocols|parts)/.*|{pure})\.py").items():
+        allowed = PURE_AGENTS if path.count("/") == 1 else PROTOCOL_MAY_USE
         for name in imports(text):
             parts = [*name.split("."), ""]
             if name == "random" or (parts[0] == "random" and parts[1] != "Random"):
@@ -218,7 +204,7 @@ BAD: list[tuple[Rule, Files]] = [
     (protocols_are_pure, {"agents/protocols/x.py": "from agents import runner"}),
     (protocols_are_pure, {"agents/protocols/x.py": "from agents.protocols.push import Push"}),
     (protocols_are_pure, {"agents/protocols/x.py": "open('/etc/hosts')"}),
-    (protocols_are_pure, {"agents/targets.py": "from agents.runner import Runner"}),
+    (protocols_are_pure, {"agents/parts/targets.py": "from agents.runner import Runner"}),
     (topologies_are_data, {"topologies/x.py": "from testbed.network import Network"}),
     (topologies_are_data, {"topologies/x.py": "from topologies.layout import lay_out"}),
     (topologies_are_data, {"topologies/graph.py": "import mininet.topo"}),

@@ -1,8 +1,8 @@
 """Push-pull with the median-counter rule in synchronous rounds, many nodes at once.
 
-The rule is that of `agents.median_counter`: the same states, and what was heard in a round takes
-effect when the next begins. Every node calls one other in each round; a transmission is a copy of
-the rumor, by a caller or in answer to a call. Left out: loss, several rumors.
+The rule is that of `agents.parts.median_counter`: the same states, and what was heard in a round
+takes effect when the next begins. Every node calls one other in each round; a transmission is a
+copy of the rumor, by a caller or in answer to a call. Left out: loss, several rumors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.median_counter import limit, patience
+from agents.parts.median_counter import limit, patience
 
 UNHEARD, SILENT, COOLING = 0, -1, 1 << 20
 

@@ -45,8 +45,8 @@ BROKEN = '''
 """Fails in its second round."""
 from agents.protocols.push import Push as Base
 from agents.api import Message
-from agents.retention import RumourOptions
-from agents.rumours import Rumours
+from agents.parts.retention import RumourOptions
+from agents.parts.rumours import Rumours
 
 class Copy(Message):
     """A copy."""

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from agents import digests
 from agents.api import Action, Deliver, Lost, Message, MessageId, NodeId, Note, Send, Store, View
-from agents.digests import Span
 from agents.options import OptionError, make
+from agents.parts import digests
+from agents.parts.digests import Span
+from agents.parts.stores import UNNAMED
 from agents.protocols.pbcast import (
     MOST_ASKED,
     ROUND,
@@ -23,7 +24,6 @@ from agents.protocols.pbcast import (
     PbcastSolicit,
 )
 from agents.seeds import derive
-from agents.stores import UNNAMED
 from agents.wire import MAX_BODY
 from tests.groups import Group
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from agents.api import Deliver, MessageId, Note, Send, Store, View
 from agents.options import make
+from agents.parts.stores import RANGE, UNNAMED
 from agents.protocols.pull import Pull, PullAnswer, PullRequest
 from agents.seeds import derive
-from agents.stores import RANGE, UNNAMED
 
 ID = MessageId(1, 1)
 EMPTY = PullRequest(2, UNNAMED)

@@ -8,6 +8,8 @@ import pytest
 
 from agents.api import Deliver, Message, MessageId, Note, Send, Store, View
 from agents.options import OptionError, make
+from agents.parts.retention import MAX_AGE
+from agents.parts.stores import RANGE, UNNAMED
 from agents.protocols.push_pull import (
     HEAD,
     PushPull,
@@ -16,9 +18,7 @@ from agents.protocols.push_pull import (
     PushPullPoll,
     PushPullReply,
 )
-from agents.retention import MAX_AGE
 from agents.seeds import derive
-from agents.stores import RANGE, UNNAMED
 
 ID = MessageId(1, 1)
 HERE = RANGE.pack(1, 1, 1)

@@ -11,6 +11,8 @@ import pytest
 
 from agents.api import Message, MessageId, NodeId, Note, View
 from agents.options import OptionError, make
+from agents.parts.rmtp_status import Status, pack
+from agents.parts.stores import UNNAMED
 from agents.protocols.rmtp import (
     Rmtp,
     RmtpAckTxNow,
@@ -20,9 +22,7 @@ from agents.protocols.rmtp import (
     RmtpSndAckToMe,
     RmtpStatus,
 )
-from agents.rmtp_status import Status, pack
 from agents.seeds import derive
-from agents.stores import UNNAMED
 from agents.wire import MAX_BODY
 from tests.groups import Drop, Group
 

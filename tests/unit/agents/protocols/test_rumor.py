@@ -9,6 +9,7 @@ import pytest
 
 from agents.api import Action, Deliver, Message, MessageId, Note, Send, Store, View
 from agents.options import OptionError, make
+from agents.parts.stores import UNNAMED
 from agents.protocols.rumor import (
     ANSWER,
     BUSY,
@@ -21,7 +22,6 @@ from agents.protocols.rumor import (
     RumorUpdate,
 )
 from agents.seeds import derive
-from agents.stores import UNNAMED
 
 ID = MessageId(1, 1)
 CALL = RumorCall(2, UNNAMED)

@@ -9,6 +9,7 @@ import pytest
 
 from agents.api import Deliver, Message, MessageId, NodeId, Note, View
 from agents.options import make
+from agents.parts.srm_sessions import Session, pack
 from agents.protocols.srm import (
     DISTANCE,
     MAX_PAYLOAD,
@@ -20,7 +21,6 @@ from agents.protocols.srm import (
     SrmSession,
 )
 from agents.seeds import derive
-from agents.srm_sessions import Session, pack
 from testbed.theory import srm_star
 from tests.groups import Group
 

@@ -9,12 +9,10 @@ import pytest
 
 from agents import registry
 from agents.api import Actions, Deliver, MessageId, Note, Send, SetTimer, Store, View
-from agents.branches import Head
 from agents.options import OptionError, make
-from agents.protocols.tree import ANCESTORS, Tree
-from agents.seeds import derive
-from agents.tree_acks import STATUS
-from agents.tree_messages import (
+from agents.parts.branches import Head
+from agents.parts.tree_acks import STATUS
+from agents.parts.tree_messages import (
     TreeAck,
     TreeAttach,
     TreeData,
@@ -23,6 +21,8 @@ from agents.tree_messages import (
     TreeNak,
     TreeRepair,
 )
+from agents.protocols.tree import ANCESTORS, Tree
+from agents.seeds import derive
 from testbed.checking.schedule import Crash, Schedule
 from testbed.checking.world import World
 from testbed.theory import k_ary_tree

@@ -11,9 +11,9 @@ import pytest
 
 from agents import registry
 from agents.api import Actions, Deliver, Message, MessageId, Note, Protocol, SetTimer, Store
-from agents.ordering import Fifo
+from agents.parts.ordering import Fifo
+from agents.parts.rumours import Rumours
 from agents.registry import Plugin
-from agents.rumours import Rumours
 from agents.seeds import derive
 from testbed import cli
 from testbed.checking import examine

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from struct import Struct
 
 from agents.api import Action, MessageId, NodeId, Note, Send, SetTimer
-from agents.branches import Branch
-from agents.outstanding import Outstanding, RetryOptions
-from agents.tree_messages import TreeAck
-from agents.trees import Trees
+from agents.parts.branches import Branch
+from agents.parts.outstanding import Outstanding, RetryOptions
+from agents.parts.tree_messages import TreeAck
+from agents.parts.trees import Trees
 
 STATUS = Struct(">BI")
 """Whether the subtree has the multicast that an ACK names, and below what number it has all."""

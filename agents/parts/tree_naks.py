@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from random import Random
 
 from agents.api import Action, CancelTimer, MessageId, Send, SetTimer
-from agents.branches import Branch, ranges
-from agents.ordering import Fifo
-from agents.tree_messages import TreeNak
+from agents.parts.branches import Branch, ranges
+from agents.parts.ordering import Fifo
+from agents.parts.tree_messages import TreeNak
 
 ASK = "ask"
 DOUBLINGS = 4  # of the time between two requests

@@ -8,7 +8,7 @@ from statistics import mean
 import pytest
 
 from agents.options import OptionError, make
-from agents.retention import KINDS, Hold, Retention, RumourOptions, round_limit
+from agents.parts.retention import KINDS, Hold, Retention, RumourOptions, round_limit
 
 B = 3
 

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from agents.api import NodeId
-from agents.distances import Echo
+from agents.parts.distances import Echo
 from agents.wire import MAX_BODY
 
 HEAD = Struct(">IHH")

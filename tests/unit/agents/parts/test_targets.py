@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from scipy.stats import chisquare
 
-from agents.targets import pick, pick_many
+from agents.parts.targets import pick, pick_many
 
 
 def test_every_other_node_is_drawn_equally_often() -> None:

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from agents.api import MessageId, NodeId
-from agents.ordering import FIRST, Fifo
+from agents.parts.ordering import FIRST, Fifo
 
 BUFFER = 1024
 """Multicasts of one origin that a node keeps for repair."""

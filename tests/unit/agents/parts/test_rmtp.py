@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.api import View
-from agents.rmtp_sender import Sender
-from agents.rmtp_session import Session
-from agents.rmtp_status import WIDEST, Status, pack, unpack
-from agents.rmtp_tree import addresses, served, smallest, way_up
+from agents.parts.rmtp_sender import Sender
+from agents.parts.rmtp_session import Session
+from agents.parts.rmtp_status import WIDEST, Status, pack, unpack
+from agents.parts.rmtp_tree import addresses, served, smallest, way_up
 
 SUBNETS = tuple(range(4 * place, 4 * place + 4) for place in range(4))
 

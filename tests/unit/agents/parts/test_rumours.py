@@ -9,9 +9,9 @@ import pytest
 
 from agents.api import Deliver, MessageId, Note, Send
 from agents.options import make
+from agents.parts.retention import RumourOptions
+from agents.parts.rumours import AGE, MAX_PAYLOAD, Rumours
 from agents.protocols.push import PushRumour
-from agents.retention import RumourOptions
-from agents.rumours import AGE, MAX_PAYLOAD, Rumours
 from agents.seeds import derive
 from agents.wire import MAX_DATAGRAM, encode
 

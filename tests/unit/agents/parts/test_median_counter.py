@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.api import MessageId
-from agents.median_counter import COOLING, Medians, limit
+from agents.parts.median_counter import COOLING, Medians, limit
 
 ID = MessageId(0, 1)
 

@@ -10,7 +10,7 @@ from random import Random
 from struct import Struct
 
 from agents.api import Actions, Deliver, Message, MessageId, NodeId, Note, Send
-from agents.retention import Hold, Retention, RumourOptions
+from agents.parts.retention import Hold, Retention, RumourOptions
 from agents.wire import MAX_BODY
 
 AGE = Struct(">H")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from agents.api import Message
 from agents.options import option
-from agents.outstanding import RetryOptions
-from agents.trees import KINDS
+from agents.parts.outstanding import RetryOptions
+from agents.parts.trees import KINDS
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TreeOptions(RetryOptions):
 
 class TreeData(Message):
     """A multicast from parent to child; the body is the head of
-    `agents.branches`, and the payload."""
+    `agents.parts.branches`, and the payload."""
 
     __slots__ = ()
     TYPE = 0x22

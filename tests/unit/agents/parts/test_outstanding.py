@@ -8,7 +8,7 @@ import pytest
 
 from agents.api import CancelTimer, MessageId
 from agents.options import OptionError, make
-from agents.outstanding import Due, Outstanding, RetryOptions
+from agents.parts.outstanding import Due, Outstanding, RetryOptions
 
 ID, NEXT = MessageId(0, 1), MessageId(0, 2)
 TO = 5

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from agents.api import MessageId, NodeId
-from agents.stores import RANGE
+from agents.parts.stores import RANGE
 
 NAME = Struct(">II")
 

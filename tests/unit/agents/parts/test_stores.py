@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.api import MessageId
-from agents.stores import ANSWERS, RANGE, Store
+from agents.parts.stores import ANSWERS, RANGE, Store
 
 IDS = st.builds(MessageId, st.integers(0, 3), st.integers(0, 12))
 

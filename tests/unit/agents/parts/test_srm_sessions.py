@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.distances import Echo
-from agents.srm_sessions import ECHOES_TOLD, ORIGINS_TOLD, Session, Turns, pack, unpack
+from agents.parts.distances import Echo
+from agents.parts.srm_sessions import ECHOES_TOLD, ORIGINS_TOLD, Session, Turns, pack, unpack
 from agents.wire import MAX_BODY
 
 

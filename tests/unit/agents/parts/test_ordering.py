@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.api import Deliver, Lost, MessageId, Note
-from agents.ordering import LOSSES, WINDOW, Fifo
+from agents.parts.ordering import LOSSES, WINDOW, Fifo
 
 
 def id(sequence: int, origin: int = 7) -> MessageId:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from agents.options import OptionError, make
-from agents.srm_timers import AdaptiveWindow, SrmOptions, Window
+from agents.parts.srm_timers import AdaptiveWindow, SrmOptions, Window
 
 
 @pytest.mark.parametrize(("backoffs", "factor"), [(0, 1), (1, 2), (5, 32), (6, 32), (40, 32)])

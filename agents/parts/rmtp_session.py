@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from math import inf
 
 from agents.api import Deliver, Lost, MessageId, NodeId, Note, View
-from agents.ordering import Fifo
-from agents.rmtp_status import Status
-from agents.rmtp_tree import served, way_up
+from agents.parts.ordering import Fifo
+from agents.parts.rmtp_status import Status
+from agents.parts.rmtp_tree import served, way_up
 
 
 class Session:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.api import MessageId
-from agents.digests import Span, pack, pack_names, spans, unpack, unpack_names
+from agents.parts.digests import Span, pack, pack_names, spans, unpack, unpack_names
 
 IDS = st.sets(st.builds(MessageId, st.integers(0, 3), st.integers(0, 12)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.distances import LEAST_S, Distances, Echo, as_stamp, stamp
+from agents.parts.distances import LEAST_S, Distances, Echo, as_stamp, stamp
 
 
 def test_half_of_the_round_trip_less_the_hold_is_the_distance() -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from agents.api import View
-from agents.trees import KINDS, Trees
+from agents.parts.trees import KINDS, Trees
 from testbed.theory import k_ary_tree
 
 SUBNETS = (range(5), range(5, 6), range(6, 13), range(13, 20))
