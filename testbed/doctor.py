@@ -43,16 +43,7 @@ def examine() -> list[Check]:
     """Tries everything; takes about a second and never raises."""
     checks = [_linux(), _python()]
     problem = lab.problem()
-    checks.append(
-        Check(
-            "private world",
-            "every run",
-            True,
-            problem is None,
-            "root" if os.geteuid() == 0 else "user namespaces" if problem is None else problem,
-            "" if problem is None else problem.rpartition("; ")[2],
-        )
-    )
+    checks.append(_private_world(problem))
     if problem is None:
         checks += lab.call(_kernel)
     checks += [_program(*program) for program in PROGRAMS]
@@ -89,6 +80,14 @@ def show(checks: Sequence[Check]) -> None:
         if works(checks)
         else "\nThe main job, testbed validate, does not work here.",
     )
+
+
+def _private_world(problem: str | None) -> Check:
+    if problem is None:
+        found, remedy = "root" if os.geteuid() == 0 else "user namespaces", ""
+    else:
+        found, _, remedy = problem.rpartition("; ")
+    return Check("private world", "every run", True, problem is None, found, remedy)
 
 
 def _linux() -> Check:
