@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
+from scipy.optimize import isotonic_regression
 
 from testbed.judging.selection import Arm, told_apart
 
@@ -137,6 +139,15 @@ def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
     axes.set_xlabel("nodes N (logarithmic)")
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as possible (least squares) to be `gap` apart, or more.
+
+    `apart([0.0, 0.1, 0.9], 0.2) = [-0.05, 0.15, 0.9]`.
+    """
+    steps = gap * np.arange(len(places))
+    return list(isotonic_regression(np.asarray(places) - steps).x + steps)
 
 
 def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True) -> str:

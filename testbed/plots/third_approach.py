@@ -26,6 +26,8 @@ NEEDS = "it needs streams of two protocols or more, such as the experiment third
 CLAIMS: tuple[str, ...] = ()
 LEVEL = 0.95
 ARM = ["protocol", "loss_ratio", "nodes"]
+LINE = 0.075
+"""Height of a line of small text in a panel, as a share of the panel's."""
 
 COSTS = {
     "control": "control datagrams",
@@ -60,6 +62,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     panels[2].set_ylabel("seconds (mean)")
     for panel, (cost, label) in zip(panels[3:], COSTS.items(), strict=True):
         _draw_series(panel, mine, cost, looks)
+        _write_exponents(panel, mine, cost, looks)
         panel.set_title(f"{label}, loss {loss:.0%}")
         panel.set_ylabel("per multicast")
     lines = {str(line.get_label()): line for line in panels[2].get_lines()}
@@ -160,7 +163,7 @@ def _draw_arrived(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, plotting.L
     axes.set_xlim(-0.5, len(losses) - 0.5)
     axes.set_xlabel("datagrams lost, end to end")
     axes.set_ylabel("delivered, of all (node, multicast) pairs")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(min(0.9, float(rows["delivery_ratio"].min()) - 0.02), 1.01)
 
 
@@ -212,6 +215,26 @@ def _draw_series(
     axes.set_xlabel("nodes N (logarithmic)")
 
 
+def _write_exponents(
+    axes: Axes, rows: pd.DataFrame, cost: str, looks: Mapping[str, plotting.Look]
+) -> None:
+    """Each protocol's growth exponent at the end of its line, moved apart where lines meet."""
+    last = rows.sort_values("nodes").groupby("protocol").tail(1).set_index("protocol")
+    ends = last[(last[cost] > 0) & last[f"{cost}_exponent"].notna()].sort_values(cost)
+    low, high = axes.get_ylim()
+    places = plotting.apart(np.log(ends[cost] / low) / np.log(high / low), LINE)
+    for protocol, place in zip(ends.index, places, strict=True):
+        axes.text(
+            1.02,
+            place,
+            f"$N^{{{ends.loc[protocol, f'{cost}_exponent']:.2f}}}$",
+            color=looks[protocol].colour,
+            transform=axes.transAxes,
+            va="center",
+            fontsize=9,
+        )
+
+
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
     runs = pd.concat([_runs(one) for one in tables], ignore_index=True)
     first = runs.iloc[0]
@@ -222,5 +245,5 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
         f"{first['round_s']:g} s. {numbers['evidence'].iloc[0]}, {first['topology']}, timing "
         f"{first['timing']}. A datagram to a group is one of its sender and one packet "
         "for each way out of the core. A protocol without control datagrams has no line there. "
-        "Exponents with intervals: the CSV file beside this figure."
+        "At a line's end: how it grows with N; intervals in the CSV file beside this figure."
     )
