@@ -48,16 +48,19 @@ class Due(NamedTuple):
     to: NodeId
     id: MessageId
     over: bool
+    has_it: bool = False
+    """It has told that it has the multicast, and that others lag."""
 
 
 class Try:
-    """How often a multicast was sent to one receiver."""
+    """How often a multicast was sent to one receiver, or the receiver asked for it."""
 
-    __slots__ = ("first_s", "tries")
+    __slots__ = ("first_s", "receipts", "tries")
 
     def __init__(self) -> None:
         self.first_s = 0.0
         self.tries = 0
+        self.receipts = 0
 
 
 class Outstanding:
@@ -84,28 +87,39 @@ class Outstanding:
         """Who has not acknowledged a multicast."""
         return [to for to, waiting in self._waiting.items() if id in waiting]
 
-    def sent(self, to: NodeId, id: MessageId, now: float, levels: int = 1) -> SetTimer:
-        """A copy goes out now. An answer takes as many round trips as there are `levels`."""
+    def sent(self, to: NodeId, id: MessageId, now: float, trips: float = 1.0) -> SetTimer:
+        """A copy or a question goes out now. An answer takes that many round trips."""
         attempt = self._waiting[to][id]
         attempt.tries += 1
         if attempt.tries == 1:
             attempt.first_s = now
-        return SetTimer(_name(to, id), now + self._timeout_s(to, attempt.tries, levels))
+        return SetTimer(_name(to, id), now + self._timeout_s(to, attempt.tries, trips))
 
-    def postpone(self, to: NodeId, id: MessageId, now: float) -> SetTimer:
-        """The receiver lives but cannot answer yet: waits the longest time, with all tries left."""
-        self._waiting[to][id].tries = 1
-        return SetTimer(_name(to, id), now + self.options.rto_max_ms / 1e3)
+    def received(self, to: NodeId, id: MessageId, now: float, levels: int) -> SetTimer:
+        """The receiver has it, some of the `levels` below it have not: all tries are left.
 
-    def answered(self, to: NodeId, id: MessageId, now: float) -> CancelTimer | None:
-        """An acknowledgement came; None when nobody waited for it."""
+        It has a second for each of them, twice as long after each such word, to say more unasked.
+        """
+        attempt = self._waiting[to][id]
+        if not attempt.receipts:
+            self._measure(to, attempt, now)
+        attempt.receipts += 1
+        attempt.tries = 0
+        wait_s = FIRST_S * max(levels, 1) * 2.0 ** min(attempt.receipts - 1, 30)
+        return SetTimer(_name(to, id), now + min(wait_s, self._longest_s))
+
+    def answered(
+        self, to: NodeId, id: MessageId, now: float, *, measures: bool = True
+    ) -> CancelTimer | None:
+        """An acknowledgement came; None when nobody waited for it.
+
+        `measures`: its receiver sent it as soon as the copy was there.
+        """
         attempt = self._waiting.get(to, {}).pop(id, None)
         if attempt is None:
             return None
-        if attempt.tries == 1:
-            trip_s = now - attempt.first_s
-            old_s = self._trip_s.get(to, trip_s)
-            self._trip_s[to] = old_s + SMOOTH * (trip_s - old_s)
+        if measures and not attempt.receipts:
+            self._measure(to, attempt, now)
         return CancelTimer(_name(to, id))
 
     def due(self, name: str) -> Due | None:
@@ -123,17 +137,27 @@ class Outstanding:
         over = attempt.tries >= self.options.max_tries
         if over:
             del self._waiting[to][id]
-        return Due(to, id, over)
+        return Due(to, id, over, attempt.receipts > 0)
 
     def drop(self, to: NodeId) -> list[CancelTimer]:
         """Forgets a receiver and all that it has not acknowledged."""
         return [CancelTimer(_name(to, id)) for id in self._waiting.pop(to, ())]
 
-    def _timeout_s(self, to: NodeId, tries: int, levels: int) -> float:
-        low_s, high_s = self.options.rto_min_ms / 1e3, self.options.rto_max_ms / 1e3
+    @property
+    def _longest_s(self) -> float:
+        return max(self.options.rto_max_ms, self.options.rto_min_ms) / 1e3
+
+    def _measure(self, to: NodeId, attempt: Try, now: float) -> None:
+        if attempt.tries == 1:
+            trip_s = now - attempt.first_s
+            old_s = self._trip_s.get(to, trip_s)
+            self._trip_s[to] = old_s + SMOOTH * (trip_s - old_s)
+
+    def _timeout_s(self, to: NodeId, tries: int, trips: float) -> float:
         known_s = self._trip_s.get(to)
-        base_s = FIRST_S * levels if known_s is None else TRIPS * known_s
-        return min(max(base_s, low_s) * 2.0 ** min(tries - 1, 30), max(high_s, low_s))
+        base_s = FIRST_S * trips if known_s is None else TRIPS * known_s
+        base_s = max(base_s, self.options.rto_min_ms / 1e3)
+        return min(base_s * 2.0 ** min(tries - 1, 30), self._longest_s)
 
 
 def _name(to: NodeId, id: MessageId) -> str:

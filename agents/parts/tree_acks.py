@@ -1,7 +1,13 @@
 """Acknowledgements in a tree: who has what, who hears it again, and who is given up.
 
-Gathered, a node answers to its parent once its whole subtree has a multicast, and expects that of
-its children. Otherwise everybody answers to the origin, which alone expects it.
+Gathered, a node that has children tells its parent at once that it has a multicast (a receipt), and
+acknowledges it once its whole subtree has; a leaf acknowledges at once. A parent expects first the
+one, within a time-out of that edge, and sends the multicast again when it does not come; then the
+other, for which it asks after a second for each level below the child, doubled each time. So a loss
+is mended where it happened, as soon at the root as anywhere, and those who have a multicast
+do not get it again because others have not.
+
+Otherwise everybody answers to the origin, which alone expects it.
 """
 
 from __future__ import annotations
@@ -12,11 +18,11 @@ from struct import Struct
 from agents.api import Action, MessageId, NodeId, Note, Send, SetTimer
 from agents.parts.branches import Branch
 from agents.parts.outstanding import Outstanding, RetryOptions
-from agents.parts.tree_messages import TreeAck
+from agents.parts.tree_messages import TreeAck, TreeQuery, TreeReceipt
 from agents.parts.trees import Trees
 
-STATUS = Struct(">BI")
-"""Whether the subtree has the multicast that an ACK names, and below what number it has all."""
+BELOW = Struct(">I")
+"""Below what number the subtree has all: so the next word makes up for a lost one."""
 
 Repair = Callable[[Branch, NodeId, int], Send]
 """Makes the copy that goes to a node again."""
@@ -38,37 +44,41 @@ class Acks:
         """A multicast that is new here went to all children."""
         if self.gathers:
             done: list[Action] = [self.expect(branch, to, id, now) for to in branch.children]
+            if branch.children and branch.parent is not None:
+                done.append(_receipt(branch, branch.parent, id))
             return done + self._completed(branch, id)
         if branch.origin != self.me:
-            return [_ack(branch, branch.origin, id, whole=True)]
+            return [_ack(branch, branch.origin, id)]
         return [self.expect(branch, to, id, now) for to in everyone if to != self.me]
 
     def expect(self, branch: Branch, to: NodeId, id: MessageId, now: float) -> SetTimer:
         """That node shall acknowledge a multicast which goes to it now."""
         self.outstanding.expect(to, id)
-        return self.outstanding.sent(to, id, now, self._levels(branch, to))
+        return self.outstanding.sent(to, id, now, self._trips(branch, to))
 
     def again(self, branch: Branch, id: MessageId, sender: NodeId) -> list[Action]:
-        """Answers for a multicast that came again."""
+        """Answers for a multicast that came again, or was asked for."""
         if not self.gathers:
-            return [_ack(branch, branch.origin, id, whole=True)]
-        return [_ack(branch, sender, id, whole=branch.is_complete(id.sequence))]
+            return [_ack(branch, branch.origin, id)]
+        whole = branch.is_complete(id.sequence)
+        return [_ack(branch, sender, id) if whole else _receipt(branch, sender, id)]
 
     def heard(
-        self, branch: Branch, id: MessageId, body: bytes, sender: NodeId, now: float
+        self, branch: Branch, message: TreeAck | TreeReceipt, sender: NodeId, now: float
     ) -> list[Action]:
-        """An acknowledgement arrived."""
-        if len(body) != STATUS.size:
-            return [Note("short_body", len(body))]
-        whole, below = STATUS.unpack(body)
-        if not whole:
-            if not self.outstanding.expects(sender, id):
-                return []
-            return [self.outstanding.postpone(sender, id, now)]
-        settled = [id]
+        """An acknowledgement or a receipt arrived."""
+        if len(message.body) != BELOW.size:
+            return [Note("short_body", len(message.body))]
+        id = message.id
+        (below,) = BELOW.unpack(message.body)
+        done: list[Action] = []
+        settled = [id] if isinstance(message, TreeAck) else []
         if self.gathers:
             settled += [each for each in self._of(branch, sender) if each.sequence < below]
-        return self._settle(branch, sender, settled, now)
+            if not settled and self.outstanding.expects(sender, id):
+                levels = self.trees.levels_below(branch.origin, sender)
+                done.append(self.outstanding.received(sender, id, now, levels))
+        return done + self._settle(branch, sender, settled, now)
 
     def unanswered(self, branch: Branch, name: str, now: float) -> list[Action]:
         """A timer went off: sends a multicast again, or gives the receiver up."""
@@ -79,11 +89,10 @@ class Acks:
             return [Note("gave_up", due.to), *self._lose(branch, due.to, due.id, now)]
         if due.id.sequence not in branch.items:  # made room for others
             return self._settle(branch, due.to, [due.id], now)
-        levels = self._levels(branch, due.to)
-        return [
-            self._repair(branch, due.to, due.id.sequence),
-            self.outstanding.sent(due.to, due.id, now, levels),
-        ]
+        copy = Send(due.to, TreeQuery(*due.id))
+        if not due.has_it:
+            copy = self._repair(branch, due.to, due.id.sequence)
+        return [copy, self.outstanding.sent(due.to, due.id, now)]
 
     def drop(self, branch: Branch, child: NodeId, now: float) -> list[Action]:
         """A child has gone to another parent."""
@@ -111,9 +120,10 @@ class Acks:
         self, branch: Branch, to: NodeId, settled: list[MessageId], now: float
     ) -> list[Action]:
         """These are not waited for any more; what that completes is told."""
+        at_once = not self.gathers or not self.trees.children(branch.origin, to)
         done: list[Action] = []
         for id in settled:
-            cancelled = self.outstanding.answered(to, id, now)
+            cancelled = self.outstanding.answered(to, id, now, measures=at_once)
             if cancelled is not None:
                 done.append(cancelled)
                 if self.gathers:
@@ -128,17 +138,22 @@ class Acks:
             return []
         branch.complete(id.sequence)
         parent = branch.parent
-        return [] if parent is None else [_ack(branch, parent, id, whole=True)]
+        return [] if parent is None else [_ack(branch, parent, id)]
 
     def _of(self, branch: Branch, to: NodeId) -> list[MessageId]:
         return [id for id in self.outstanding.of(to) if id.origin == branch.origin]
 
-    def _levels(self, branch: Branch, to: NodeId) -> int:
-        """Round trips until an answer of that node is here."""
+    def _trips(self, branch: Branch, to: NodeId) -> float:
+        """Round trips until the first answer of that node is here: of one edge, or down the tree
+        and straight back."""
         if self.gathers:
-            return 1 + self.trees.levels_below(branch.origin, to)
-        return 1 + len(self.trees.ancestors(branch.origin, to))
+            return 1.0
+        return (len(self.trees.ancestors(branch.origin, to)) + 1) / 2
 
 
-def _ack(branch: Branch, to: NodeId, id: MessageId, *, whole: bool) -> Send:
-    return Send(to, TreeAck(*id, 0, 0, STATUS.pack(whole, branch.reported)))
+def _ack(branch: Branch, to: NodeId, id: MessageId) -> Send:
+    return Send(to, TreeAck(*id, 0, 0, BELOW.pack(branch.reported)))
+
+
+def _receipt(branch: Branch, to: NodeId, id: MessageId) -> Send:
+    return Send(to, TreeReceipt(*id, 0, 0, BELOW.pack(branch.reported)))

@@ -33,10 +33,28 @@ class TreeData(Message):
 
 
 class TreeAck(Message):
-    """Says that the sender has a multicast, and whether its whole subtree has."""
+    """Says that the whole subtree of the sender has a multicast, or, where acknowledgements are
+    not gathered, the sender; the body tells below what number it has all."""
 
     __slots__ = ()
     TYPE = 0x23
+    DATA = False
+
+
+class TreeReceipt(Message):
+    """Says that the sender has a multicast, and that others in its subtree have not; the body is
+    that of `TreeAck`."""
+
+    __slots__ = ()
+    TYPE = 0x29
+    DATA = False
+
+
+class TreeQuery(Message):
+    """Asks a child that has a multicast whether its whole subtree has."""
+
+    __slots__ = ()
+    TYPE = 0x2A
     DATA = False
 
 

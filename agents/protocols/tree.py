@@ -5,9 +5,12 @@ is credited to Birman et al., Bimodal multicast (TOCS 17(2), 1999). Each origin 
 tree that all compute alike (`agents.parts.trees`); a node sends a multicast at most K times.
 Repair:
 
-- `ack`: with aggregate=true a node answers for its whole subtree, and a parent sends again until
-  all its children have; a child that has it while others below lag says so. With aggregate=false
-  every node acknowledges to the origin, which sends again itself: N-1 acknowledgements at the root.
+- `ack`: with aggregate=true each edge mends itself. A node that hands on sends its parent a receipt
+  at once, and acknowledges when its whole subtree has (a leaf at once): without loss N-1
+  acknowledgements a multicast, and a receipt of each inner node but the root. Without a receipt the
+  parent sends again after a time-out of that edge; with one it waits for the subtree, a second a
+  level, then asks and does not send again. With aggregate=false every node acknowledges to the
+  origin, which sends again itself: N-1 acknowledgements at the root.
 - `nak`: a gap in the numbers, or a heartbeat that names a higher one, makes a node ask its parent,
   after a short random wait, and the ancestors above when that does not help. Nodes that have not
   heard of an origin yet stay in the dark when their parent, which has, dies.
@@ -19,7 +22,7 @@ The messages carry the ancestors, so that a repaired tree can be repaired again.
 but the model. Left out: epochs; what a former parent sends is as good as the new one's.
 
 Reference: lecture, "Tree-Based"; Birman et al. 1999.
-Timers: retransmission (`agents.parts.outstanding`), as many round trips as there are levels below;
+Timers: retransmission (`agents.parts.outstanding`); question to a child (`agents.parts.tree_acks`);
 request for repair; heartbeats, at twice the time after each, from the last multicast on; the
 parent's silence; the first word of a child (`nak`).
 Order: FIFO by origin.
@@ -55,6 +58,8 @@ from agents.parts.tree_messages import (
     TreeHeartbeat,
     TreeNak,
     TreeOptions,
+    TreeQuery,
+    TreeReceipt,
     TreeRepair,
 )
 from agents.parts.tree_naks import ASK, Naks
@@ -72,7 +77,17 @@ class Tree(Protocol):
     """Hands multicasts down a tree, and has it mended."""
 
     Options = TreeOptions
-    MESSAGES = (TreeData, TreeAck, TreeNak, TreeRepair, TreeHeartbeat, TreeAttach, TreeDetach)
+    MESSAGES = (
+        TreeData,
+        TreeAck,
+        TreeNak,
+        TreeRepair,
+        TreeHeartbeat,
+        TreeAttach,
+        TreeDetach,
+        TreeReceipt,
+        TreeQuery,
+    )
     FIFO = True
     RELIABLE = True
 
@@ -146,10 +161,10 @@ class Tree(Protocol):
         branch = self._branch(origin)
         if sender in branch.children:
             branch.children[sender] = True
-        if isinstance(message, TreeAck):
-            if self.acks is None:
-                return ()
-            return self.acks.heard(branch, message.id, message.body, sender, now)
+        if isinstance(message, TreeAck | TreeReceipt):
+            return self.acks.heard(branch, message, sender, now) if self.acks else ()
+        if isinstance(message, TreeQuery):
+            return self._queried(branch, message.id, sender)
         if isinstance(message, TreeNak):
             return self._asked(branch, message, sender)
         if isinstance(message, TreeAttach):
@@ -237,6 +252,16 @@ class Tree(Protocol):
         except ValueError:
             return [Note("bad_ranges", len(message.body))]
         return [self._repair(branch, sender, number) for number in numbers]
+
+    def _queried(self, branch: Branch, id: MessageId, sender: NodeId) -> list[Action]:
+        """A parent asks how far its child is: one that was down may lack the multicast."""
+        if self.acks is None or id.origin == self.view.me:
+            return []
+        if sender != branch.parent and branch.joined:
+            return [Send(sender, TreeDetach(*id))]
+        if not self.fifo.has(id):
+            return [self._request(branch, sender)]
+        return self.acks.again(branch, id, sender)
 
     # The tree itself
 

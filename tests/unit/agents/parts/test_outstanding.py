@@ -28,8 +28,35 @@ def test_the_wait_doubles_up_to_its_limit() -> None:
     assert waits(outstanding(), 5) == [1.0, 2.0, 4.0, 8.0, 8.0]
 
 
-def test_an_answer_takes_longer_where_there_are_more_levels() -> None:
-    assert waits(outstanding(), 2, levels=3) == [3.0, 6.0]
+def test_an_answer_takes_longer_that_takes_more_round_trips() -> None:
+    assert waits(outstanding(), 2, trips=1.5) == [1.5, 3.0]
+
+
+def test_a_receipt_gives_a_second_for_each_level_and_all_tries_back() -> None:
+    made = outstanding(max_tries=2)
+    name = made.sent(TO, ID, 0.0).name
+    assert made.due(name) == Due(TO, ID, over=False, has_it=False)
+    given = [made.received(TO, ID, 10.0, levels=3).at - 10.0 for _ in range(3)]
+    assert given == [3.0, 6.0, 8.0]
+    made.sent(TO, ID, 20.0)
+    assert made.due(name) == Due(TO, ID, over=False, has_it=True)
+
+
+def test_the_receipt_is_the_round_trip_and_the_word_that_ends_it_is_not() -> None:
+    made = outstanding()
+    made.sent(TO, ID, 0.0)
+    made.received(TO, ID, 0.1, levels=3)
+    made.answered(TO, ID, 5.0)
+    made.expect(TO, NEXT)
+    assert waits(made, 1, NEXT) == [0.4]
+
+
+def test_an_answer_that_waited_for_others_measures_nothing() -> None:
+    made = outstanding()
+    made.sent(TO, ID, 0.0)
+    made.answered(TO, ID, 0.1, measures=False)
+    made.expect(TO, NEXT)
+    assert waits(made, 1, NEXT) == [1.0]
 
 
 def test_four_measured_round_trips_are_the_next_wait() -> None:
