@@ -119,6 +119,9 @@ class Deliver:
     """Hands a multicast to the application. A protocol delivers each id at most once."""
 
     id: MessageId
+    hop: int | None = None
+    """The links that it took, where a message that carries several brought it; None where the
+    message names it, so that the driver knows, and where none brought it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,7 @@ class Run:
         if isinstance(action, Send):
             self._send(action, now_ns)
         elif isinstance(action, Deliver):
-            self._deliver(action.id, now_ns, cause)
+            self._deliver(action, now_ns, cause)
         elif isinstance(action, SetTimer):
             self._wake(action.name, self.zero_ns + round(action.at * 1e9))
         elif isinstance(action, CancelTimer):
@@ -337,20 +337,22 @@ class Run:
         errno = self.outlet.cast(group, datagram, ttl)
         return (groups.NEIGHBOURS if to is None else groups.peer(group)), errno
 
-    def _deliver(self, id: MessageId, now_ns: int, cause: Packet | None) -> None:
+    def _deliver(self, action: Deliver, now_ns: int, cause: Packet | None) -> None:
+        id, hop = action.id, action.hop
         if id in self.delivered:
             raise ProtocolError(f"{id} is delivered twice")
         self.delivered.add(id)
-        came = cause if cause is not None and cause.message.id == id else None
+        if hop is None and cause is not None and cause.message.id == id:
+            hop = cause.message.hop + 1
         self.trace.write(
             DELIVER,
             self.id,
             now_ns,
             sequence=id.sequence,
             origin=id.origin,
-            parent=came.sender if came else -1,
+            parent=cause.sender if cause is not None and hop is not None else -1,
             round=self.timing.k,
-            hop=came.message.hop + 1 if came else 0,
+            hop=hop or 0,
         )
         if not self.infected:
             self.infected = True

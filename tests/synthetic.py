@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from testbed.judging import naks
+from testbed.judging import naks, notes
 from testbed.simulator.reference import Epidemic, draw
 from testbed.tables import COLUMNS, RunTables
 
@@ -148,7 +149,13 @@ def recovery(
             for place, when in enumerate(requests):
                 own = {"time_ns": at + round(when * delay_ns), "host": 1 + place % (nodes - 1)}
                 events.append({**name, **own, "event": "send", "type": 0x32})
-                noted = {**own, "run": run, "event": "note", "value": when, **naks.DELAY}
+                noted = {
+                    **own,
+                    "run": run,
+                    "event": "note",
+                    "value": when,
+                    **notes.fields(naks.DELAY),
+                }
                 events.append(noted)
             answer = {**name, "time_ns": at + 8 * delay_ns, "host": 0, "type": 0x33}
             events += [{**answer, "event": "send"}] * repairs
@@ -202,6 +209,16 @@ def stream(nodes: int = 4, messages: int = 2) -> RunTables:
         counters=pd.DataFrame(counters),
         batches=pd.DataFrame([batch]),
     )
+
+
+def noted(*said: tuple[str, float]) -> RunTables:
+    """A stream of three multicasts during which node 2 notes a number under each name."""
+    made = stream(messages=3)
+    rows = [
+        {"run": 1, "time_ns": 5, "host": 2, "event": "note", "value": value, **notes.fields(name)}
+        for name, value in said
+    ]
+    return replace(made, events=pd.concat([made.events, pd.DataFrame(rows)], ignore_index=True))
 
 
 def uniform_chance(nodes: int) -> float:

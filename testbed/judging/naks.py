@@ -8,13 +8,13 @@ median of a run: it is what the network did, whatever it was asked to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from agents.protocols.srm import SrmData, SrmRepair, SrmRequest
+from testbed.judging import notes
 from testbed.judging.selection import Arm, arms, marked
 from testbed.tables import RunTables
 
@@ -25,14 +25,7 @@ LATE = 12.0
 """Delays from a first request to the end of the windows after one backoff, whoever drew what: a
 request after that is one of the second backoff, or later, if there is any."""
 SWITCHES = ("backoff", "suppression", "randomness")
-NOTE = Struct("<IiiiI")  # a note's name lies over sequence, peer, origin, parent and round
-DELAY = dict(
-    zip(
-        ("sequence", "peer", "origin", "parent", "round"),
-        NOTE.unpack(b"request_delay".ljust(NOTE.size, b"\0")),
-        strict=True,
-    )
-)
+DELAY = "request_delay"
 
 
 def losses(tables: RunTables) -> pd.DataFrame:
@@ -132,8 +125,6 @@ def _first_copies(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
 
 def _delays(events: pd.DataFrame) -> dict[tuple[int, int, int], float]:
     """What SRM notes of the delay of a first request, by run, host and time."""
-    notes = events[events["event"] == "note"]
-    for column, value in DELAY.items():
-        notes = notes[notes[column] == value]
-    keys = zip(notes["run"], notes["host"], notes["time_ns"], strict=True)
-    return dict(zip(keys, notes["value"].astype(float), strict=True))
+    found = notes.named(events, DELAY)
+    keys = zip(found["run"], found["host"], found["time_ns"], strict=True)
+    return dict(zip(keys, found["value"].astype(float), strict=True))

@@ -289,7 +289,7 @@ class Simulation(Lives, Sending):
                 else:
                     self._cast(node, action)
             elif isinstance(action, Deliver):
-                self._deliver(node, action.id, sender, cause)
+                self._deliver(node, action, sender, cause)
             else:
                 self._act_otherwise(node, action)
 
@@ -320,15 +320,15 @@ class Simulation(Lives, Sending):
         serial = node.timers[name] = next(self._serials)
         heappush(self._wakes, (due_ns, serial, node, name))
 
-    def _deliver(self, node: Node, id: MessageId, sender: NodeId, cause: Message | None) -> None:
+    def _deliver(self, node: Node, action: Deliver, sender: NodeId, cause: Message | None) -> None:
+        id, hop = action.id, action.hop
         if id in node.delivered:
             raise ProtocolError(f"{id} is delivered twice")
-        came = cause is not None and cause.id == id
-        hop = cause.hop + 1 if cause is not None and came else 0
-        parent = sender if came else -1
-        self._record(
-            node, DELIVER, What(origin=id.origin, sequence=id.sequence, hop=hop, parent=parent)
-        )
+        if hop is None and cause is not None and cause.id == id:
+            hop = cause.hop + 1
+        parent = -1 if hop is None else sender  # -1, too, where no message was the cause
+        what = What(origin=id.origin, sequence=id.sequence, hop=hop or 0, parent=parent)
+        self._record(node, DELIVER, what)
         self._settle(node, id)
         if isinstance(node.delivered, set):
             node.delivered.add(id)

@@ -206,7 +206,8 @@ def test_both_drivers_make_the_same_of_any_actions(
             done: list[Action] = []
             for action in answers[place] if place < len(answers) else ():
                 if action is None:
-                    done.append(Deliver(MessageId(me, 1000 * calls[me] + len(done))))
+                    id = MessageId(me, 1000 * calls[me] + len(done))
+                    done.append(Deliver(id, len(done) or None))
                 elif isinstance(action, tuple):
                     done.append(SetTimer(action[0], now + action[1]))
                 else:

@@ -129,6 +129,15 @@ def test_the_first_copy_is_received_and_the_next_ones_are_duplicates(world: Worl
     assert (deliver.parent, deliver.hop, deliver.origin, deliver.sequence) == (3, 3, 1, 9)
 
 
+def test_a_delivery_out_of_a_bundle_has_the_hop_that_the_protocol_says(world: World) -> None:
+    world.until(0)
+    hops = {MessageId(1, 9): 5, MessageId(2, 1): 0, MessageId(3, 1): None}
+    world.protocol.answers["message"] = [Deliver(id, hop) for id, hop in hops.items()]
+    world.hear(Word(4, 2**32 - 1), sender=3)
+    found = [(record.origin, record.parent, record.hop) for record in world.events(Event.deliver)]
+    assert found == [(1, 3, 5), (2, 3, 0), (3, -1, 0)]
+
+
 def test_the_first_delivery_is_reported_once(world: World) -> None:
     world.until(0)
     for sequence in (1, 2):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agents.parts.buffer import AGE_AT_LOSS, INVERSIONS
 from testbed import claims, experiment, metrics, plots, theory
 from testbed.judging.claim import Claim
 from testbed.judging.selection import CONDITIONS
@@ -160,6 +161,7 @@ def test_a_metric_has_a_unit_and_one_number_for_each_run_or_batch(name: str) -> 
         "run": [
             *(synthetic.latency((8,), 3), synthetic.recovery(), synthetic.reporting()),
             synthetic.stream(),
+            synthetic.noted((AGE_AT_LOSS, 4.0), (INVERSIONS, 1.0)),
         ],
         "batch": [synthetic.core_load((16,), 100), synthetic.stream()],
     }
