@@ -48,6 +48,11 @@ class OptionInfo:
         high = "" if self.high is None else f"{self.high:g}"
         return f"{self.kind.__name__} {low}..{high}"
 
+    @property
+    def default_words(self) -> str:
+        """The default as a file would have it."""
+        return str(self.default).lower() if self.kind is bool else f"{self.default}"
+
 
 def option(
     default: Any,
@@ -100,7 +105,7 @@ def parse(info: OptionInfo, value: Any) -> Any:
     converted = _convert(info, value)
     if info.choices and converted not in info.choices:
         remedy = near(str(value), info.choices)
-        raise OptionError(f"{info.name}={value!r}: {remedy} (default {_text(info.default)})")
+        raise OptionError(f"{info.name}={value!r}: {remedy} (default {info.default_words})")
     too_low = info.low is not None and converted < info.low
     too_high = info.high is not None and converted > info.high
     if too_low or too_high:
@@ -122,12 +127,8 @@ def _outside(info: OptionInfo, value: Any) -> OptionError:
     """Words what is wrong with a value: the domain, and what would be taken without one."""
     unit = f" {info.unit}" if info.unit else ""
     return OptionError(
-        f"{info.name}={value!r}: choose {info.domain}{unit} (default {_text(info.default)})"
+        f"{info.name}={value!r}: choose {info.domain}{unit} (default {info.default_words})"
     )
-
-
-def _text(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else f"{default}"
 
 
 def _convert(info: OptionInfo, value: Any) -> Any:

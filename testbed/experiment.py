@@ -149,6 +149,9 @@ def _product(tables: Document, kind: str, name: str) -> Iterator[dict[str, Any]]
     owners: dict[str, dict[str, Any]] = getattr(tables, kind)
     values = {**owners.get(DEFAULT, {}), **owners.get(name, {})}
     mine = {key: _axis(known[key], value) for key, value in values.items() if key in known}
+    for key in mine:
+        if not mine[key]:
+            raise UsageError(f"{tables.source}: {kind}.{name}.{key} = []: name at least one")
     for combination in itertools.product(*mine.values()):
         yield dict(zip(mine, combination, strict=True))
 
@@ -170,7 +173,7 @@ def _cell(
 ) -> Cell:
     plugin = registry.load(grid.protocol)
     for info in describe(plugin.protocol.Options):
-        check_type(info.name, info.kind, options.get(info.name, info.default))
+        check_type(info, options.get(info.name, info.default))
     made = make(plugin.protocol.Options, options)
     plugin.protocol.check(made, grid.nodes)
     shipped = grid.protocol in registry.names()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from agents.options import OptionError, describe, make, option
+from agents.options import OptionError, OptionInfo, describe, make, option
 from agents.timing import MODES
 
 T = TypeVar("T")
@@ -86,19 +86,21 @@ def make_settings(cls: type[T], values: Mapping[str, Any]) -> T:
         given["sources"] = str(given["sources"])  # a number of sources
     for info in describe(cls):
         if info.name in given:
-            check_type(info.name, info.kind, given[info.name])
+            check_type(info, given[info.name])
     made = make(cls, given)
     return replace(made, **dict.fromkeys(auto)) if auto else made  # type: ignore[type-var]
 
 
-def check_type(name: str, kind: type, value: Any) -> None:
+def check_type(info: OptionInfo, value: Any) -> None:
     """Refuses text for a number: a file has types, and a quoted number there is a slip."""
-    if kind in (int, float):
+    if info.kind in (int, float):
         fits = isinstance(value, int | float) and not isinstance(value, bool)
     else:
-        fits = isinstance(value, kind)
+        fits = isinstance(value, info.kind)
     if not fits:
-        also = ' or "auto"' if name in AUTO else ""
+        also = ' or "auto"' if info.name in AUTO else ""
+        kind = WORDS.get(info.kind, info.kind.__name__)
         raise OptionError(
-            f"{name}={value!r}: wrong type; choose {WORDS.get(kind, kind.__name__)}{also}"
+            f"{info.name}={value!r}: wrong type; choose {kind}{also}: {info.domain}"
+            f"{info.unit and ' ' + info.unit} (default {info.default_words})"
         )

@@ -118,7 +118,8 @@ class Parameter:
         return float(value) if self.kind is float else value
 
     def _refuse(self, value: Any) -> Any:
-        raise GraphError(f"{self.name} = {value!r}: give {self.domain}")
+        default = "" if self.default in (None, "") else f" (default {self.default})"
+        raise GraphError(f"{self.name} = {value!r}: give {self.domain}{default}")
 
 
 def describe(build: Callable[..., Any]) -> tuple[Parameter, ...]:

@@ -140,7 +140,11 @@ class SrmOptions:
         1.0, unit="s", low=0.01, high=3600, help="mean period of session messages, +- 10%"
     )
     session_kbit: float = option(
-        0.0, unit="kbit/s", low=0, help="all session traffic stays below, by longer periods; 0: any"
+        0.0,
+        unit="kbit/s",
+        low=0,
+        high=1e6,
+        help="all session traffic stays below, by longer periods; 0: any",
     )
     first_distance_s: float = option(
         1.0, unit="s", low=0.001, high=60, help="of members whose distance is not known yet"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from agents import registry
+from agents.options import OptionInfo, describe
 from testbed import experiment
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
@@ -242,6 +244,42 @@ def test_a_bad_file_is_one_line(mine: Path, old: str, new: str, words: list[str]
     line = refusal(changed(mine, old, new))
     for word in words:
         assert word in line
+
+
+def bad_values(info: OptionInfo) -> list[str]:
+    """What an option must not take; tests/unit/agents/test_options.py has more of each type."""
+    bounds = [(info.low, -1.0), (info.high, 1.0)]
+    outside = [f"{bound + step:.12g}" for bound, step in bounds if bound is not None]
+    return ['"nobody"', "[]", *outside, *(["inf"] if info.kind in (int, float) else [])]
+
+
+@pytest.mark.parametrize("protocol", registry.names())
+def test_a_bad_option_of_any_protocol_is_refused_with_its_domain_and_default(
+    protocol: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.toml"
+    for info in describe(registry.load(protocol).protocol.Options):
+        words = [info.name, *(info.choices or [info.domain]), f"(default {info.default_words})"]
+        for value in bad_values(info):
+            file.write_text(f'grid.protocol = "{protocol}"\nprotocol.{info.name} = {value}\n')
+            line = refusal(file)
+            assert info.name in line
+            assert value == "[]" or [word for word in words if word not in line] == [], line
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("protocol.srm.c2=-1", "c2=-1: choose float 0..1e+06 distances (default 2.0)"),
+        ("protocol.srm.c2=two", "c2='two': wrong type; choose a number: float 0..1e+06 distances"),
+        ("protocol.rmtp.window=0", "window=0: choose int 1..4096 multicasts (default 64)"),
+        ("protocol.tree.k=1", "k=1: choose int 2..1000 children (default 2)"),
+        ("protocol.srm.c2=[]", "protocol.srm.c2 = []: name at least one"),
+        ("topology.two_subnets.loss=[]", "topology.two_subnets.loss = []: name at least one"),
+    ],
+)
+def test_a_bad_option_is_worded_like_this(setting: str, says: str) -> None:
+    assert says in refusal("third_approach", setting)
 
 
 def test_a_missing_file_is_named() -> None:

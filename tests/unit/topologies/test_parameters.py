@@ -23,7 +23,9 @@ WRONG: list[tuple[str, Any]] = [
 def test_a_value_outside_the_domain_is_refused_with_the_domain(name: str, value: Any) -> None:
     with pytest.raises(GraphError) as caught:
         KNOWN[name].check(value)
-    assert str(caught.value) == f"{name} = {value!r}: give {KNOWN[name].domain}"
+    default = {"loss_ratio": " (default 0.0)", "lan": " (default routed)", "depth": " (default 2)"}
+    words = f"{name} = {value!r}: give {KNOWN[name].domain}{default.get(name, '')}"
+    assert str(caught.value) == words
 
 
 @pytest.mark.parametrize(
