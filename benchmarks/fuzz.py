@@ -15,13 +15,19 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+if TYPE_CHECKING:
+    from tests.fuzzing import Target
+
 KEPT = 200
+AT_ONCE = 256
+"""Inputs that a decoder with a high cost a call gets together."""
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
@@ -30,21 +36,38 @@ def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
 
     target, rng = TARGETS[name], Random(seed)
     pool = list(target.corpus)
+    at_once = AT_ONCE if target.feed_all else 1
     began = time.perf_counter()
-    for number in range(inputs):
-        data = mutated(rng.choice(pool), rng)
+    for number in range(0, inputs, at_once):
+        batch = [mutated(rng.choice(pool), rng) for _ in range(min(at_once, inputs - number))]
+        fault = failing(target, batch)
+        if fault is not None:
+            return {"target": name, "inputs": number + len(batch), "fault": fault.hex()}
+        for data in batch:
+            if len(data) < 20_000 and rng.random() < 0.5:
+                if len(pool) < len(target.corpus) + KEPT:
+                    pool.append(data)
+                else:
+                    pool[rng.randrange(len(target.corpus), len(pool))] = data
+    seconds = time.perf_counter() - began
+    return {"target": name, "inputs": inputs, "fault": None, "per_s": round(inputs / seconds)}
+
+
+def failing(target: Target, batch: Sequence[bytes]) -> bytes | None:
+    """The first input that the decoder fails on; of those that it fails on together only, all."""
+    if target.feed_all is not None:
+        try:
+            target.feed_all(batch)
+            return None
+        except Exception:
+            traceback.print_exc()
+    for data in batch:
         try:
             target.feed(data)
         except Exception:
             traceback.print_exc()
-            return {"target": name, "inputs": number + 1, "fault": data.hex()}
-        if len(data) < 20_000 and rng.random() < 0.5:
-            if len(pool) < KEPT:
-                pool.append(data)
-            else:
-                pool[rng.randrange(len(target.corpus), KEPT)] = data
-    seconds = time.perf_counter() - began
-    return {"target": name, "inputs": inputs, "fault": None, "per_s": round(inputs / seconds)}
+            return data
+    return b"".join(batch) if target.feed_all else None
 
 
 def guided(name: str, inputs: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,35 @@ SAMPLE_COLUMNS = COLUMNS["counters"]
 BATCH_COLUMNS = ("batch", "cell", "runs", "rounds", "core_packets", "first_run")
 
 
+def records_of(data: bytes) -> tuple[npt.NDArray[Any], int]:
+    """The records that one trace holds, and how many are torn or of an event that there is not."""
+    size = len(data) // RECORD.itemsize
+    whole = np.frombuffer(data, dtype=RECORD, count=size)
+    known = (whole["event"] >= 1) & (whole["event"] <= len(EVENTS))
+    torn = (len(data) % RECORD.itemsize != 0) + size - int(np.count_nonzero(known))
+    return whole[known], torn
+
+
 def read_traces(folder: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], int]:
     """All records below a folder, the host of each, and how many records were torn.
 
     An agent that is killed while it writes tears its last record; more than one torn record a host
     cannot be, and is worth a look at the disk. A record of an event that there is not counts, too.
     """
-    parts, hosts, torn = [], [], 0
-    for path in sorted(folder.glob("*.trace"), key=lambda path: int(path.stem)):
-        size = path.stat().st_size
-        whole = np.fromfile(path, dtype=RECORD, count=size // RECORD.itemsize)
-        known = (whole["event"] >= 1) & (whole["event"] <= len(EVENTS))
-        torn += size % RECORD.itemsize != 0
-        torn += len(whole) - int(np.count_nonzero(known))
-        whole = whole[known]
-        parts.append(whole)
-        hosts.append(np.full(len(whole), int(path.stem), dtype=np.int32))
-    if not parts:
-        return np.empty(0, RECORD), np.empty(0, np.int32), 0
+    paths = sorted(folder.glob("*.trace"), key=lambda path: int(path.stem))
+    return joined((int(path.stem), path.read_bytes()) for path in paths)
+
+
+def joined(
+    traces: Iterable[tuple[int, bytes]],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32], int]:
+    """As `read_traces`, of hosts and their traces."""
+    parts, hosts, torn = [np.empty(0, RECORD)], [np.empty(0, np.int32)], 0
+    for host, data in traces:
+        records, more = records_of(data)
+        parts.append(records)
+        hosts.append(np.full(len(records), host, dtype=np.int32))
+        torn += more
     return np.concatenate(parts), np.concatenate(hosts), torn
 
 
@@ -65,6 +76,13 @@ def deliveries(events: pd.DataFrame) -> pd.DataFrame:
 def agent_terms(folder: Path, kills: Mapping[int, int]) -> dict[int, AgentTerms]:
     """What each agent's own trace says of its datagrams, by node."""
     records, hosts, _ = read_traces(folder)
+    return terms_of(records, hosts, kills)
+
+
+def terms_of(
+    records: npt.NDArray[Any], hosts: npt.NDArray[np.int32], kills: Mapping[int, int]
+) -> dict[int, AgentTerms]:
+    """The same, of records and their hosts."""
     kinds, reasons = records["event"], records["reason"]
     dropped = (kinds == Event.drop) & (reasons != Reason.send_error)
     read = np.isin(kinds, [Event.receive, Event.duplicate]) | dropped

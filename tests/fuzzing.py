@@ -18,7 +18,7 @@ from zlib import crc32
 
 import pandas as pd
 
-from agents import hosts, trace, wire
+from agents import hosts, registry, trace, wire
 from agents.api import Message, MessageId
 from agents.options import OptionError
 from agents.parts.stores import RANGE, Store
@@ -27,6 +27,7 @@ from testbed.errors import UsageError
 from testbed.intact import RunError
 from testbed.kernel import nft
 from testbed.tables import COLUMNS
+from tests import fuzzing_messages as messages
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -43,10 +44,12 @@ TOKENS = (
 
 @dataclass(frozen=True)
 class Target:
-    """A decoder: `feed` gives it bytes, `corpus` has some that it takes."""
+    """A decoder: `feed` gives it bytes, `corpus` has some that it takes. Where a call is costly
+    `feed_all` takes many inputs at once."""
 
     feed: Callable[[bytes], None]
     corpus: Sequence[bytes]
+    feed_all: Callable[[Sequence[bytes]], None] | None = None
 
 
 def mutated(data: bytes, rng: Random) -> bytes:
@@ -107,12 +110,13 @@ def _trace(data: bytes) -> None:
     assert torn >= (reading.torn_bytes > 0)
 
 
-def _events(data: bytes) -> None:
-    path = _file("trace/0.trace", data)
-    known = pd.DataFrame({"run": [1], "start_ns": [0]})
-    events, _ = collector.read_events(path.parent, known)
+def _events(inputs: Sequence[bytes]) -> None:
+    """Traces, each of a host of its own, as `collector.read_events` does it but for the files."""
+    records, hosts, _ = collector.joined(enumerate(inputs))
+    events = collector.frame(records, hosts, pd.Series({1: 0}))
+    assert len(events) <= len(records)
     collector.deliveries(events)
-    collector.agent_terms(path.parent, {})
+    collector.terms_of(records, hosts, {})
 
 
 def _toml(data: bytes) -> None:
@@ -228,12 +232,13 @@ def _targets() -> dict[str, Target]:
         for path in sorted((RECORDED / "nftables").glob("*.json"))
     ]
     table = {"addresses": ["10.0.0.1", "10.0.0.2"], "port": 9000}
+    plugins = {name: registry.load(name) for name in registry.names()}
     grouped = table | {"groups": [[[0, 2], [0, 1]]], "member": [0, 0]}
     return {
         "wire": Target(_wire, _datagrams()),
         "wire, right checksum": Target(_wire_checked, _datagrams()),
         "trace": Target(_trace, [_trace_sample()]),
-        "trace, as a table": Target(_events, [_trace_sample()]),
+        "trace, as a table": Target(lambda data: _events([data]), [_trace_sample()], _events),
         "experiment TOML": Target(_toml, shipped),
         "manifest": Target(_manifest, [_manifest_sample(), _manifest_sample(runs=["a", "b"])]),
         "health": Target(_health, [b'{"ok": true, "reasons": ["a"], "unexplained": []}']),
@@ -242,6 +247,10 @@ def _targets() -> dict[str, Target]:
         "counters' JSON": Target(_counters, listings),
         "hosts.json": Target(_hosts, [json.dumps(each).encode() for each in (table, grouped)]),
         "store": Target(_store, [b"", RANGE.pack(1, 0, 3) + RANGE.pack(2, 5, 9)]),
+        **{
+            f"messages of {name}": Target(messages.feeder(plugin), messages.samples(plugin))
+            for name, plugin in plugins.items()
+        },
     }
 
 

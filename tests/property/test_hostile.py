@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import struct
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents import registry
+from agents.parts import srm_sessions
 from tests.fuzzing import TARGETS, mutated
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_decoder_takes_what_it_was_made_for(name: str) -> None:
-    for sample in TARGETS[name].corpus:
-        TARGETS[name].feed(sample)
+    target = TARGETS[name]
+    for sample in target.corpus:
+        target.feed(sample)
+    if target.feed_all is not None:
+        target.feed_all(target.corpus)
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_kind_of_message_is_among_the_samples(name: str) -> None:
+    kinds = sorted(registry.load(name).messages)
+    assert {sample[0] for sample in TARGETS[f"messages of {name}"].corpus} == {*range(len(kinds))}
+
+
+def test_a_node_that_fails_on_a_message_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Garbage must get as far as the code that reads bodies."""
+    monkeypatch.setattr("agents.parts.srm_sessions.unpack", srm_sessions.HEAD.unpack)
+    with pytest.raises(struct.error):
+        for sample in TARGETS["messages of srm"].corpus:
+            TARGETS["messages of srm"].feed(sample)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents import registry
 from agents.api import Message
+from agents.registry import Plugin
 from agents.wire import MAX_BODY, Dialect, Packet, Reason, decode, encode
 
 U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (16, 32, 64))
@@ -34,6 +39,22 @@ def datagrams(draw: st.DrawFn) -> tuple[bytes, dict[int, Dialect], Packet]:
 def test_round_trip(case: tuple[bytes, dict[int, Dialect], Packet]) -> None:
     data, runs, packet = case
     assert decode(data, runs) == packet
+
+
+PLUGINS = [registry.load(name) for name in registry.names()]
+KINDS = [(plugin, kind) for plugin in PLUGINS for kind in plugin.messages.values()]
+
+
+@pytest.mark.parametrize(("plugin", "kind"), KINDS, ids=lambda each: getattr(each, "__name__", ""))
+@given(origin=U32, sequence=U32, hop=U16, round=U32, body=st.binary(max_size=MAX_BODY))
+def test_every_kind_of_message_of_every_protocol_comes_back_the_same(
+    plugin: Plugin, kind: type[Message], **fields: Any
+) -> None:
+    message = kind(**fields)
+    data = encode(message, run=1, protocol=plugin.number, sender=2, sent_ns=3)
+    found = decode(data, {1: Dialect(plugin.number, plugin.messages)})
+    assert isinstance(found, Packet) and type(found.message) is kind
+    assert found == Packet(1, 2, 3, message)
 
 
 @given(datagrams(), st.data())
