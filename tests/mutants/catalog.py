@@ -24,6 +24,7 @@ from testbed.simulator import paths
 from testbed.tables import RunTables
 from tests.mutants import checks
 from tests.mutants.estimators import ESTIMATORS
+from tests.mutants.multicasts import MULTICASTS
 from tests.mutants.patching import Patch, put, wrapped
 
 PROTOCOL, NETWORK, HARNESS, ESTIMATOR = "protocol", "network", "harness", "estimator"
@@ -291,7 +292,7 @@ HARNESSES = (
 MUTANTS = tuple(
     Mutant(kind, *each)
     for kind, group in (
-        (PROTOCOL, PROTOCOLS),
+        (PROTOCOL, (*PROTOCOLS, *MULTICASTS)),
         (NETWORK, NETWORKS),
         (HARNESS, HARNESSES),
         (ESTIMATOR, ESTIMATORS),

@@ -1,0 +1,129 @@
+"""SRM and Bimodal Multicast with something wrong, and the numbers of requests, seconds and nodes
+that must give it away."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from agents import registry
+from agents.parts import distances, srm_timers
+from agents.protocols import pbcast, srm
+from testbed.judging import stats
+from testbed.simulator.event import Simulation
+from testbed.simulator.paths import Network
+from testbed.theory import pbcast as theory
+from testbed.theory import srm_star
+from tests.mutants.patching import put, wrapped
+from tests.unit.testbed.simulator.test_recovery import BASIC, D_MS, first_delay, records, sent
+from topologies import star
+
+LEAST_P = 1e-4
+GROUP, C1, C2 = 16, 2.0, 2.0
+
+
+def star_of_srm() -> str:
+    """Requests for a packet that all lose, and the time to the first, against their formulas."""
+    graph = star.build(hosts=GROUP, access_delay_ms=D_MS / 2)
+    requests, delays = [], []
+    for seed in range(5):
+        found = records(graph, "h1>", 9, seed, c1=C1, c2=C2, **BASIC)
+        for sequence in range(2, 10):
+            asked = sent(found, srm.SrmRequest, sequence)
+            requests.append(len(asked))
+            delays.append(first_delay(found, asked[0]))
+    truths = srm_star.requests(GROUP, C2), srm_star.request_delay(GROUP, C1, C2)
+    wrong = []
+    for name, drawn, truth in zip(("requests", "delay"), (requests, delays), truths, strict=True):
+        mean = stats.mean(np.asarray(drawn, dtype=float))
+        low, high = mean.interval(1 - LEAST_P)
+        if not low <= truth <= high:
+            wrong.append(f"{name} {mean.value:.2f}, not {truth:.2f}")
+    return "; ".join(wrong)
+
+
+def deliveries_of_pbcast() -> str:
+    """How many of 12 nodes get a multicast, against the exact distribution, by a G-test."""
+    nodes, rounds, loss, runs = 12, 3, 0.3, 500
+    network = Network(star.build(hosts=nodes, loss_ratio=loss))
+    plugin = registry.load("pbcast")
+    options = {"buffer_rounds": rounds, "independent_rounds": False, "retransmission_limit": 0}
+    ends = []
+    for seed in range(runs):
+        run = Simulation(network, plugin, options, seed=seed, timing="sync", round_s=1.0)
+        run.advance((rounds + 2) * 1_000_000_000)
+        ends.append(run.infected)
+    exact = theory.delivered(nodes, rounds, loss_ratio=loss)
+    p = stats.g_test(np.bincount(ends, minlength=nodes + 1)[1:], exact[1:])
+    return f"p = {p:.1g}" if p < LEAST_P else ""
+
+
+def _half_the_window(true: Any) -> Any:
+    def draw(self: Any, rng: Any, *given: Any) -> float:
+        self.width, width = self.width / 2, self.width
+        drawn: float = true(self, rng, *given)
+        self.width = width
+        return drawn
+
+    return draw
+
+
+def _a_distance_early(true: Any) -> Any:
+    return lambda self, rng, distance, *given: true(self, rng, distance, *given) - distance / 2
+
+
+def _never_heeds(true: Any) -> Any:
+    def make(self: Any, since: float) -> None:
+        true(self, since)
+        self.ignore_until = math.inf
+
+    return make
+
+
+def _a_round_longer(true: Any) -> Any:
+    return lambda self, hop, payload, born, since: true(self, hop, payload, born, since + 1)
+
+
+def _one_more(true: Any) -> Any:
+    return lambda self: [*true(self), *self._others(1)]
+
+
+MULTICASTS = (
+    (
+        "SRM draws its timers from half of the window",
+        "SRM star",
+        wrapped(srm_timers.Window, "draw", _half_the_window),
+    ),
+    (
+        "SRM asks half a distance too early",
+        "SRM star",
+        wrapped(srm_timers.Window, "draw", _a_distance_early),
+    ),
+    (
+        "SRM heeds nobody else's request",
+        "SRM star",
+        wrapped(srm.Missing, "__init__", _never_heeds),
+    ),
+    (
+        "SRM counts distances there and back",
+        "SRM star",
+        put(distances.Distances, "to", lambda self, peer: D_MS / 500),
+    ),
+    (
+        "pbcast keeps a multicast a round too long",
+        "pbcast",
+        wrapped(pbcast.Kept, "__init__", _a_round_longer),
+    ),
+    (
+        "pbcast sends its digest to one more",
+        "pbcast",
+        wrapped(pbcast.Pbcast, "_targets", _one_more),
+    ),
+    (
+        "pbcast never answers",
+        "pbcast",
+        put(pbcast.Pbcast, "_copies", lambda self, names, sender: iter(())),
+    ),
+)
