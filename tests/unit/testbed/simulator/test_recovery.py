@@ -86,7 +86,7 @@ def first_delay(found: NDArray[Any], request: Any) -> float:
 
 @pytest.mark.parametrize(("link", "requests"), [(1, 2), (2, 1), (4, 1), (7, 1)])
 def test_in_a_chain_one_asks_and_one_answers(link: int, requests: int) -> None:
-    """Next to the source it asks again: a repair takes 3 d there, and its backoff is over in 2 d."""
+    """Next to the source it asks again: a repair takes 3 d there, its backoff is over in 2 d."""
     graph = chain.build(hosts=8, subnets=8, core_delay_ms=10)
     options = {**BASIC, "c1": 1.0, "c2": 0.0, "d2": 0.0}
     found = records(graph, f"r{link - 1}>r{link}", 3, 1, **options)
