@@ -72,6 +72,8 @@ class Fanned:
     """By side and group, those whose TTL ends here."""
     forwarded: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Copies by (input, output)."""
+    withheld: Mapping[str, int] = field(default_factory=dict)
+    """By side, copies at most that were not made since a fault had taken a link down there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def _router_since(later: RouterTerms, earlier: RouterTerms) -> RouterTerms:
             _since(later.fanned.arrived, earlier.fanned.arrived),
             _since(later.fanned.ended, earlier.fanned.ended),
             _since(later.fanned.forwarded, earlier.fanned.forwarded),
+            _since(later.fanned.withheld, earlier.fanned.withheld),
         ),
     )
 

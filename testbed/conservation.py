@@ -154,7 +154,10 @@ def _into_subnet(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
         },
-        {"copies of what faults cut": _uncopied(subnet, router, len(hosts))},
+        {
+            "copies of what faults cut": _uncopied(subnet, router, len(hosts)),
+            "copies for links that were down": router.fanned.withheld.get(subnet.name, 0),
+        },
     )
 
 
@@ -183,6 +186,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
             "copies of what faults cut": _uncopied(subnet, router, len(hosts)),
+            "copies for links that were down": router.fanned.withheld.get(subnet.name, 0),
         },
         sum(host.lost_up.doubtful for host in hosts),
     )
@@ -284,6 +288,9 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
                 _uncopied(subnet, terms.routers[subnet.router], len(graph.hosts_of(subnet.name)))
                 for subnet in graph.subnets
             ),
+            "copies for links that were down": sum(
+                sum(router.fanned.withheld.values()) for router in routers
+            ),
         },
         sum(each.doubtful for each in shaped),
     )
@@ -308,6 +315,7 @@ def _copied(graph: Graph, router: str, fanned: Fanned) -> Iterator[Balance]:
                     packets for (side, _), packets in fanned.forwarded.items() if side == came
                 )
             },
+            {"copies for links that were down": sum(fanned.withheld.values())},
         )
 
 
@@ -317,11 +325,7 @@ def _copies_in(graph: Graph, subnet: Subnet, fanned: Fanned) -> int:
     What a router hands it is one datagram already; of what a host of its own sends, one is counted
     as having come to the router.
     """
-    spread = sum(packets for (_, went), packets in fanned.forwarded.items() if went == subnet.name)
-    for (came, group), packets in (*fanned.arrived.items(), *fanned.ended.items()):
-        if came == subnet.name and fanout.floods(graph, subnet.name, group):
-            spread += packets
-    return spread * (len(graph.hosts_of(subnet.name)) - 1)
+    return fanout.spread(graph, subnet.name, fanned) * (len(graph.hosts_of(subnet.name)) - 1)
 
 
 def _copies_on(graph: Graph, name: str, terms: Terms) -> int:

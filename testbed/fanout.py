@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from agents.groups import ALL
+from testbed.accounts import Fanned
 from testbed.errors import UsageError
 from topologies.graph import Graph
 
@@ -74,3 +75,21 @@ def outputs(graph: Graph, router: str, came: str, group: int) -> frozenset[str]:
 def floods(graph: Graph, subnet: str, group: int) -> bool:
     """Whether what a host of the subnet sends to a group is for the subnet itself, too."""
     return group == ALL or subnets(graph)[group - 1] == subnet
+
+
+def spread(graph: Graph, subnet: str, fanned: Fanned) -> int:
+    """Multicasts that the bridge of a subnet had for all of its ports, the sender's left out."""
+    number = sum(packets for (_, went), packets in fanned.forwarded.items() if went == subnet)
+    for (came, group), packets in (*fanned.arrived.items(), *fanned.ended.items()):
+        if came == subnet and floods(graph, subnet, group):
+            number += packets
+    return number
+
+
+def due(graph: Graph, router: str, side: str, fanned: Fanned) -> int:
+    """Copies that a router had for one side, of the multicasts that came to it."""
+    return sum(
+        packets
+        for (came, group), packets in fanned.arrived.items()
+        if side in outputs(graph, router, came, group)
+    )

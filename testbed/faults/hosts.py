@@ -18,6 +18,7 @@ from testbed.faults import Fault
 from testbed.faults.excuses import Window
 from testbed.faults.timeline import Playback, State, Step, Timeline
 from testbed.faults.weather import Weather
+from testbed.network.multicast import Port
 from testbed.session import Session
 from topologies.graph import Graph
 
@@ -156,21 +157,34 @@ class Player:
 
     def _links(self, nodes: Sequence[int], *, up: bool) -> None:
         """The hosts' own links, both ends."""
-        addresses = [self._graph.hosts[node].address for node in nodes]
+        hosts = [self._graph.hosts[node] for node in nodes]
+        addresses = [host.address for host in hosts]
+        ports = [(self._graph.router_of(host).name, host.subnet, host.name) for host in hosts]
         if not up and addresses:
             self._session.rules.unplugged(addresses, True)
-        for node in nodes:
-            self._switch(self._session.net.hosts[node].defaultIntf().link, up)
+        self._switch(
+            [self._session.net.hosts[node].defaultIntf().link for node in nodes], ports, up
+        )
         if up and addresses:
             self._session.rules.unplugged(addresses, False)
 
     def _router_link(self, router: str, *, up: bool) -> None:
         """The link that joins a router to the one above it, both ends."""
-        self._switch(self._session.net.get(router).intf("up").link, up)
+        above = self._graph.router(router).parent
+        assert above is not None
+        link = self._session.net.get(router).intf("up").link
+        self._switch([link], [(above, router, ""), (router, "up", "")], up)
 
-    def _switch(self, link: Any, up: bool) -> None:
-        for intf in (link.intf1, link.intf2):
-            intf.ifconfig("up" if up else "down")
+    def _switch(self, links: Sequence[Any], ports: Sequence[Port], up: bool) -> None:
+        """Switches both ends of each link; `ports` are those that multicasts leave routers by."""
+        multicast = self._session.multicast
+        if multicast is not None and not up:
+            multicast.withhold(ports)
+        for link in links:
+            for intf in (link.intf1, link.intf2):
+                intf.ifconfig("up" if up else "down")
+        if multicast is not None and up:
+            multicast.resume(ports)
 
 
 CATCH_UP_SHARE = 0.1

@@ -9,12 +9,17 @@ came from. They live as long as the sockets.
 A host sends what its own subnet is to hear straight out, and the bridge hands it to every port;
 what is for another subnet alone goes to its gateway. So nobody is handed what it is no member of.
 The routers drop the hosts' IGMP reports, which the bridge would hand to everybody.
+
+Neither a bridge nor a router counts the copies that it does not make since a link is down. How many
+those are at most follows from what came to the router meanwhile: `withhold`, `resume`.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Protocol
 
@@ -39,15 +44,20 @@ _MFC = struct.Struct("=4s4sH32s2xIIIi")
 _NOT = 255
 """The threshold of an interface that an entry leaves out."""
 
+Port = tuple[str, str, str]
+"""A router, one of its sides, and which of the links there: a host's name, "" for the only one."""
+
 _COUNT_PRIORITY = -300
 """As `testbed.counters`: before any rule that drops."""
 
 
 class Node(Protocol):
-    """What multicast needs of a node: the descriptor of its network namespace."""
+    """What multicast needs of a node: its network namespace's descriptor, its interfaces."""
 
     @property
     def netns(self) -> int: ...
+
+    def intf(self, intf: str) -> Any: ...
 
 
 class Nodes(Protocol):
@@ -65,11 +75,14 @@ class Multicast:
         self._graph = graph
         self._sockets: list[socket.socket] = []
         self._nft: dict[str, Nft] = {}
+        self._down: dict[Port, int] = {}
+        """What had been due at a port when its link went down."""
+        self._withheld: dict[tuple[str, str], int] = {}
         try:
             for router in graph.routers:
                 self._route(router.name, net.get(router.name).netns)
             for host in graph.hosts:
-                self._aim(host.node, net.get(host.name).netns)
+                self._aim(host.node, net.get(host.name))
         except (OSError, NftError) as error:
             self.close()
             raise TestbedError(
@@ -84,6 +97,10 @@ class Multicast:
 
     def read(self, router: str) -> Fanned:
         """What a router has counted so far."""
+        fanned = self._counted(router)
+        return replace(fanned, withheld=self._missed(router, fanned))
+
+    def _counted(self, router: str) -> Fanned:
         names = devices(self._graph, router)
         return Fanned(
             {
@@ -99,6 +116,37 @@ class Multicast:
                 for (came, went), packets in self._set(router, "forwarded").items()
             },
         )
+
+    def withhold(self, ports: Sequence[Port]) -> None:
+        """Links are about to go down: copies for them will not be made."""
+        for router, mine in _by_router(ports).items():
+            fanned = self._counted(router)
+            self._down |= {port: self._due(port, fanned) for port in mine if port not in self._down}
+
+    def resume(self, ports: Sequence[Port]) -> None:
+        """Links are up again."""
+        for router, mine in _by_router(ports).items():
+            fanned = self._counted(router)
+            for port in mine:
+                if port in self._down:
+                    missed = self._due(port, fanned) - self._down.pop(port)
+                    self._withheld[port[:2]] = self._withheld.get(port[:2], 0) + missed
+
+    def _due(self, port: Port, fanned: Fanned) -> int:
+        """Multicasts so far of which a copy was for a port."""
+        router, side, _ = port
+        if side in (subnet.name for subnet in self._graph.subnets_of(router)):
+            return fanout.spread(self._graph, side, fanned)
+        return fanout.due(self._graph, router, side, fanned)
+
+    def _missed(self, router: str, fanned: Fanned) -> dict[str, int]:
+        """By side, copies not made so far, at most."""
+        found = dict.fromkeys(fanout.sides(self._graph, router), 0)
+        found |= {side: missed for (at, side), missed in self._withheld.items() if at == router}
+        for port, before in self._down.items():
+            if port[0] == router:
+                found[port[1]] += self._due(port, fanned) - before
+        return found
 
     def _set(self, router: str, name: str) -> dict[tuple[str, str], int]:
         listed = self._nft[router].listed(f"set ip {TABLE} {name}")
@@ -126,13 +174,13 @@ class Multicast:
         nft = self._nft[router] = Nft(netns)
         nft.change(_text(len(names), len(fanout.groups(self._graph))))
 
-    def _aim(self, node: int, netns: int) -> None:
+    def _aim(self, node: int, own: Node) -> None:
         """The routes of a host: straight out to those that hear it anyway, else by the gateway."""
         host = self._graph.hosts[node]
         subnet = self._graph.subnet(host.subnet)
         near = [groups.ALL, fanout.subnets(self._graph).index(subnet.name) + 1]
         name = host_device(host)
-        with namespaces.entered(netns), Channel(host.name) as channel:
+        with namespaces.entered(own.netns), Channel(host.name) as channel:
             index = rtnetlink.link(channel, name).index
             requests = [
                 rtnetlink.route(IPv4Network(groups.address(group)), None, index, name)
@@ -140,6 +188,15 @@ class Multicast:
             ]
             requests.append(rtnetlink.route(PREFIX, subnet.gateway, index, name))
             channel.ask(requests)
+        interface = own.intf(name)
+        interface.setup = (*interface.setup, *requests)  # the kernel forgets routes at `down`
+
+
+def _by_router(ports: Sequence[Port]) -> dict[str, list[Port]]:
+    found: dict[str, list[Port]] = {}
+    for port in ports:
+        found.setdefault(port[0], []).append(port)
+    return found
 
 
 def devices(graph: Graph, router: str) -> dict[str, str]:

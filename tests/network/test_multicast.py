@@ -110,6 +110,59 @@ def test_each_member_hears_a_multicast_once_and_nobody_else_does(lan: Any) -> No
         assert members.heard[node] == {(sender, group): 1 for sender in others for group in mine}
 
 
+def switch(link: Any, state: str) -> None:
+    for intf in (link.intf1, link.intf2):
+        intf.ifconfig(state)
+
+
+def test_after_a_link_was_down_multicasts_take_the_ways_of_before() -> None:
+    """The kernel forgets a host's routes at `down`; without them all that it sends floods."""
+    with Network(DEEP) as net:
+        bench = Bench(net, DEEP)
+        links = [net.get(host.name).defaultIntf().link for host in DEEP.hosts]
+        links += [net.get(link.lower).intf("up").link for link in DEEP.links]
+        for link in links:
+            switch(link, "down")
+            switch(link, "up")
+        for group in range(len(DEEP.subnets) + 1):
+            for sender in range(DEEP.nodes):
+                bench.members.cast(sender, group)
+        bench.members.listen()
+        assert bench.complaints() == []
+    for node in range(DEEP.nodes):
+        mine = bench.members.hosts.member_of(node)
+        others = [sender for sender in range(DEEP.nodes) if sender != node]
+        expected = {(sender, group): 1 for sender in others for group in mine}
+        assert bench.members.heard[node] == expected
+
+
+@pytest.mark.parametrize("router", [None, "r1"], ids=["of a host", "of a router"])
+def test_copies_for_a_link_that_is_down_are_known_to_the_packet(router: str | None) -> None:
+    last = DEEP.hosts[-1]
+    with Network(DEEP) as net:
+        bench = Bench(net, DEEP)
+        if router is None:
+            link = net.get(last.name).defaultIntf().link
+            ports = [(DEEP.router_of(last).name, last.subnet, last.name)]
+        else:
+            link = net.get(router).intf("up").link
+            ports = [(str(DEEP.router(router).parent), router, ""), (router, "up", "")]
+        bench.multicast.withhold(ports)
+        switch(link, "down")
+        for sender in range(DEEP.nodes - 1):
+            bench.members.cast(sender, groups.ALL)
+        bench.members.listen()
+        under_way = bench.complaints()
+        switch(link, "up")
+        bench.multicast.resume(ports)
+        for sender in range(DEEP.nodes):
+            bench.members.cast(sender, groups.ALL)
+        bench.members.listen()
+        found = [bench.multicast.read(at).withheld[side] for at, side, _ in ports]
+        assert under_way == bench.complaints() == []
+    assert sum(found) == DEEP.nodes - 1
+
+
 @pytest.mark.parametrize("ttl", [1, 2, 3, 4, 5])
 def test_the_time_to_live_ends_where_the_simulator_says(ttl: int) -> None:
     paths = Paths(Virtual(DEEP), 1)

@@ -92,3 +92,26 @@ def test_a_stream_goes_on_through_faults(fault: str, tmp_path: Path) -> None:
     runs = metrics.per_run(tables)
     assert (runs["delivery_ratio"] > 0.8).all()
     assert len(tables.batches) == 4 and (tables.batches["core_packets"] > 0).all()
+
+
+@pytest.mark.skipif(not CASTING, reason="no protocol sends to groups")
+@pytest.mark.parametrize(
+    "where",
+    ['nodes = "source"', "nodes = 3", 'router = "r2"'],
+    ids=["of the source", "of others", "of a router"],
+)
+def test_multicasts_that_meet_a_link_that_is_down_are_accounted_for(
+    where: str, tmp_path: Path
+) -> None:
+    """What a bridge or a router does not copy for such a link, no counter has seen."""
+    file = tmp_path / "unplugged.toml"
+    text = STREAM.format(protocols='"pbcast", "srm"', loss=0.0, concurrent=1)
+    text = text.replace("sources = 2", 'sources = "one"').replace("messages = 4", "messages = 20")
+    file.write_text(f'{text}[[faults]]\nkind = "link_down"\n{where}\nat_s = 0.55\nfor_s = 0.5\n')
+    loaded = experiment.load(str(file))
+    tables = results.load(emulate(loaded, seed=5, folder=tmp_path, progress=Progress()))
+    assert tables.health["unexplained"] == []
+    # Afterwards the source's multicasts are heard by its own subnet and by the other one again.
+    events = tables.events
+    late = events[(events["event"] == "deliver") & (events["time_ns"] > 1.4e9)]
+    assert set(late["host"]) == set(range(8))
