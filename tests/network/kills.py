@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -31,6 +31,8 @@ LIFE_S = 5.0
 GONE_S = lab.GRACE_S + 10.0
 """By then all must be gone; what lives on runs for `LONG` multicasts, over a minute."""
 SHORT, LONG = 2, 5000
+MISSES = 10
+"""In a row that mean that something is wrong; of roles that come late, half may miss."""
 
 _CHAIN = ("shell", "sudo", "make", "recipe", "command")
 ROLES = (*_CHAIN, "lab", "payload", "zygote", "agent")
@@ -65,22 +67,41 @@ def series(kills: int, seed: int, report: Callable[[Kill], None] = lambda _: Non
 def _series(kills: int, rng: Random, report: Callable[[Kill], None]) -> list[Kill]:
     os.setsid()  # the first process of the session lives, as a terminal's does
     for folder in ("/tmp", "/dev/shm"):
-        namespaces.mount("none", folder, "tmpfs")
+        _cover(folder)
     work = Path("/tmp/work")
     work.mkdir()
     (work / "killed.toml").write_text(EXPERIMENT)
     (work / "Makefile").write_text("all:\n\t@$(COMMAND); exit $$?\n")
     (work / "sudo").symlink_to("/bin/sh")
     done: list[Kill] = []
+    missed = 0
     while len(done) < kills:
         role = ROLES[len(done) % len(ROLES)]
         # An agent that is killed is replaced, and the run goes on.
         repeats = SHORT if role == "agent" or len(done) % 2 == 0 else LONG
         found = one(work, role, rng.random() * LIFE_S, repeats)
-        if found is not None:  # else there was no such process any more at that instant
-            report(found)
-            done.append(found)
+        if found is None:  # there was no such process any more at that instant
+            missed += 1
+            if missed == MISSES:
+                raise RuntimeError(
+                    f"{MISSES} commands in a row had no {role} to kill; do they start?"
+                )
+            continue
+        missed = 0
+        report(found)
+        done.append(found)
     return done
+
+
+def _cover(folder: str) -> None:
+    """Puts an empty folder in the place of one; the project stays where it is, below it too."""
+    kept = os.open(ROOT, os.O_PATH)
+    namespaces.mount("none", folder, "tmpfs")
+    if Path(folder) in ROOT.parents:
+        ROOT.mkdir(parents=True)
+        bind = namespaces.MS_BIND | namespaces.MS_REC
+        namespaces.mount(f"/proc/self/fd/{kept}", str(ROOT), "", bind)
+    os.close(kept)
 
 
 def one(work: Path, role: str, at_s: float, repeats: int) -> Kill | None:
@@ -227,10 +248,23 @@ def _world() -> set[tuple[str, str]]:
                     pass
     mine = Path("/tmp/work")
     for top in (Path("/tmp"), Path("/run"), Path("/dev/shm")):
-        for path in top.rglob("*"):
+        for path in _below(top):
             if mine / "results" not in path.parents and Path("/tmp/home") not in path.parents:
                 found.add(("file", str(path)))
     return found - {("file", "/tmp/home"), ("file", str(mine / "results"))}
+
+
+def _below(top: Path) -> Iterator[Path]:
+    """All that is in a folder, but for the project itself."""
+    try:
+        found = list(top.iterdir())
+    except FileNotFoundError:  # it has just been removed
+        return
+    for path in found:
+        if path != ROOT:
+            yield path
+            if path.is_dir() and not path.is_symlink():
+                yield from _below(path)
 
 
 def _kept(folder: Path) -> list[str]:
