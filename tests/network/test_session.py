@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed import session as session_module
 from testbed import shaping
 from testbed.orders import Order
 from testbed.session import Session
@@ -70,6 +71,20 @@ def test_core_counts_equal_tcpdump_to_the_packet(tmp_path: Path) -> None:
         seen = sum((dump.stop() for dump in dumps), Counter())
     assert sum(seen.values()) > 200
     assert seen == Counter({PUSH: sum(count.packets for count in counts)})
+
+
+def test_agents_that_do_not_fall_silent_are_a_complaint_and_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "DRAIN_S", 0.3)
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        session.start([order(1)])
+        session.wait_until(time.monotonic() + 0.5)
+        session.quieten()
+        session.stop([1])
+        ledger = session.finish()
+    (complaint,) = ledger.complaints
+    assert "datagrams still moved" in complaint
 
 
 def test_the_books_balance_under_loss(tmp_path: Path) -> None:
