@@ -16,6 +16,7 @@ import pytest
 
 from testbed import results
 from testbed.lab import attach
+from tests import packages
 
 pytestmark = pytest.mark.network
 
@@ -75,9 +76,9 @@ def test_a_run_inside_another_world(above: tuple[str, ...], tmp_path: Path) -> N
     explained(json.loads(done.stdout))
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="no bubblewrap here")
 def test_a_container_that_covers_parts_of_proc_is_told_what_to_change(tmp_path: Path) -> None:
     """As Docker does by default: the kernel allows no other /proc below one with holes."""
+    packages.need("bwrap", "bubblewrap")
     world = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     world += ["--tmpfs", "/run", "--bind", str(tmp_path), str(tmp_path), "--cap-add", "ALL"]
     done = subprocess.run(run(tmp_path, *world), cwd=ROOT, capture_output=True, text=True)
@@ -93,10 +94,10 @@ GRANTED = (
 )
 
 
-@pytest.mark.skipif(shutil.which("runc") is None, reason="no runc here")
 @pytest.mark.skipif(os.geteuid() != 0, reason="runc without root wants a user with sub-ids")
 def test_a_run_inside_a_container_whose_proc_is_whole(tmp_path: Path) -> None:
     """As `docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined`."""
+    packages.need("runc", "runc")
     root, folder = tmp_path / "root", tmp_path / "results"
     root.mkdir()
     folder.mkdir()
