@@ -49,15 +49,20 @@ def delivered(
     fan_out: int = 1,
     loss_ratio: float = 0.0,
     shared_loss_ratio: float = 0.0,
+    send_loss_ratio: float = 0.0,
 ) -> Floats:
     """The probabilities that 0, 1, ... `nodes` nodes have the multicast in the end.
 
-    `loss_ratio` is that of every datagram by itself, `shared_loss_ratio` that of the first copy
-    next to its source; 1 stands for no phase 1. Domain: 2 <= nodes <= 2048.
+    `loss_ratio` is that of every datagram at its receiver, `shared_loss_ratio` that of the first
+    copy next to its source; 1 stands for no phase 1. `send_loss_ratio` is lost next to whoever
+    sends it, of first copies and of what follows. Domain: 2 <= nodes <= 2048.
     delivered(3, rounds=1, shared_loss_ratio=1.0)[1:] = [0, 1, 0]: one digest to one of two others
     """
-    chain = push_chain(nodes, fan_out, loss_ratio=exchange_loss(loss_ratio))
-    have = first_phase(nodes, loss_ratio, shared_loss_ratio)
+    check_ratio("send_loss_ratio", send_loss_ratio)
+    lost = 1.0 - (1.0 - loss_ratio) * (1.0 - send_loss_ratio)
+    chain = push_chain(nodes, fan_out, loss_ratio=exchange_loss(lost))
+    shared = 1.0 - (1.0 - shared_loss_ratio) * (1.0 - send_loss_ratio)
+    have = first_phase(nodes, loss_ratio, shared)
     for _ in range(rounds):
         have = have @ chain.kernel
     return have

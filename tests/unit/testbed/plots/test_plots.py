@@ -26,6 +26,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "early_death": ("nodes=16", "repeats=12", "concurrent=6"),
     "partition_heals": ("nodes=8", "repeats=4"),
     "twins": ("nodes=8,16", "repeats=3"),
+    "pbcast_histogram": ("nodes=12", "repeats=60"),
     "perturbed_member": ("protocol=srm,rmtp", "repeats=1", "messages=250"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "sender_dies_midway": ("nodes=8", "protocol=push,srm", "messages=12", "repeats=1"),
@@ -188,3 +189,17 @@ def test_costs_of_a_stream_have_exponents_with_intervals(
     # Every node sends b in each of R rounds, half of it across the core, whoever the sender is.
     assert 0.9 < push["core_exponent"] < 1.6
     assert math.isnan(push["control_exponent"])
+
+
+def test_deliveries_of_pbcast_lie_beside_the_exact_distribution(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    plot = plots.load("pbcast_histogram")
+    numbers = plot.table(simulated["pbcast_histogram"])
+    for _, cell in numbers.groupby("buffer_rounds"):
+        assert list(cell["delivered"]) == [*range(1, 13)]
+        assert cell["multicasts"].sum() == 60
+        assert cell["predicted"].sum() == pytest.approx(60)
+    words = words_of(figure_of("pbcast_histogram", simulated["pbcast_histogram"]))
+    for text in ("n = 60", "95% interval", "exact", "(logarithmic)", "10% at the sender", "p = "):
+        assert text in words

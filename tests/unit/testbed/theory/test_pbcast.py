@@ -62,6 +62,18 @@ def test_the_first_phase_is_a_distribution() -> None:
     assert have[1] == pytest.approx(0.1)
 
 
+def test_loss_next_to_the_sender_is_met_by_all_datagrams_and_by_a_first_copy_once() -> None:
+    """Two nodes: the copy arrives, or digest, solicitation and retransmission all do."""
+    arrives = 0.8 * 0.7
+    (_, alone, both) = delivered(2, 1, loss_ratio=0.2, send_loss_ratio=0.3)
+    assert both == pytest.approx(arrives + (1 - arrives) * arrives**3)
+    assert alone + both == pytest.approx(1.0)
+    three = first_phase(3, 0.2, 0.3)
+    np.testing.assert_allclose(
+        delivered(3, 0, loss_ratio=0.2, send_loss_ratio=0.3), three, atol=1e-12
+    )
+
+
 def test_almost_all_or_almost_none_get_it() -> None:
     """Bimodal: with the first copy lost now and then, few runs end in between."""
     ends = delivered(50, 5, loss_ratio=0.05, shared_loss_ratio=0.3)
