@@ -23,6 +23,7 @@ import pandas as pd
 from testbed import intact
 from testbed.errors import TestbedError, UsageError, near
 from testbed.intact import RunError
+from testbed.lab import world
 from testbed.tables import RunTables
 
 FORMAT = 2
@@ -89,7 +90,12 @@ def new_run(results: Path, experiment: str, seed: int) -> Iterator[RunDirectory]
 
 
 def check_writable(results: Path) -> None:
-    """Raises `UsageError` unless run directories can be made below `results`."""
+    """Raises `UsageError` unless run directories can be made below `results`, and outlive a lab."""
+    if world.covers(results):
+        raise UsageError(
+            f"results folder {results}: a lab has a /run of its own, which ends with it; name "
+            "another one with --results DIR"
+        )
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=results):  # it has no name: a SIGKILL leaves none

@@ -355,6 +355,12 @@ def simulate(
         )
 
 
+def check_engine(name: str) -> None:
+    """Raises `UsageError` for an engine that there is not."""
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}; {near(name, ENGINES)}")
+
+
 def run(
     experiment: Experiment,
     *,
@@ -368,8 +374,7 @@ def run(
     Repeats bit for bit with its seed. Raises `UsageError` for an unknown engine, for what the
     simulator does not model, and for more nodes than the machine's memory holds.
     """
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}; {near(engine, ENGINES)}")
+    check_engine(engine)
     seed = secrets.randbits(32) if seed is None else seed
     if engine in round_engines.ENGINES:
         progress.expect(sum(map(round_engines.expected_s, experiment.cells)))

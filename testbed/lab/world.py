@@ -124,6 +124,12 @@ def enter(
     os._exit(1)
 
 
+def covers(path: Path) -> bool:
+    """Whether a lab has a place of its own there: what is put there inside is gone with it."""
+    parts = path.resolve().parts
+    return parts[:2] == ("/", "run") and parts[2:3] not in [(name,) for name in _RUN_KEPT]
+
+
 def _mount_private() -> None:
     # A disk mounted or unmounted outside shows in here; nothing in here shows outside.
     ns.mount("none", "/", "", ns.MS_REC | ns.MS_SLAVE)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +147,20 @@ print(select.select([descriptor], [], [], 0)[0] == [descriptor])
         [*above, sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.communicate(timeout=20)[0] == "True\n"
+
+
+def test_a_simulation_ends_with_the_make_that_it_is_below(named: Path, tmp_path: Path) -> None:
+    """Nothing holds its output open any more, though it had work for minutes."""
+    words = ["simulate", "latency", "--protocol", "push", "--set", "nodes=64"]
+    words += ["--repeats", "5000", "--results", str(tmp_path / "results")]
+    make = [str(named / "make"), "-c", WAIT, "0", sys.executable, "-m", "testbed"]
+    process = subprocess.Popen(
+        [*make, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("results/*/.partial-*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        select.select([], [], [], 0.05)
+    process.kill()
+    said, _ = process.communicate(timeout=30)
+    assert b"interrupted" in said

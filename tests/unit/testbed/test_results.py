@@ -15,6 +15,7 @@ import pytest
 from testbed import results
 from testbed.errors import UsageError
 from testbed.intact import RunError
+from testbed.lab import world
 from testbed.results import PARTIAL, ResultsError
 from testbed.tables import COLUMNS
 
@@ -111,6 +112,15 @@ def test_a_results_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"results folder .*file/x: Not a directory; name another"):
         results.check_writable(tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize("folder", ["/run/results", "/run", "/run/lock/../results"])
+def test_a_results_folder_that_a_lab_covers_is_a_usage_error(folder: str) -> None:
+    with pytest.raises(UsageError, match=r"a lab has a /run of its own"):
+        results.check_writable(Path(folder))
+    assert not Path("/run/results").exists()
+    assert not world.covers(Path("/run/user/0/results"))
+    assert not world.covers(Path("/runs"))
 
 
 def test_runs_that_begin_and_clear_up_at_once_do_no_harm(tmp_path: Path) -> None:
