@@ -20,6 +20,7 @@ from tests import synthetic
 from tests.unit.testbed.claims import test_naks as naks
 
 SMALL: dict[str, tuple[str, ...]] = {
+    "buffer_policies": ("protocol.buffered_push.packet_limit=10,3", "messages=25", "repeats=2"),
     "fan_out": ("nodes=16", "repeats=4", "protocol.push.fan_out=[2,4]"),
     "half_the_packets_die": ("nodes=8,16", "repeats=3"),
     "half_the_nodes_die": ("nodes=8,16", "repeats=4"),
@@ -203,3 +204,18 @@ def test_deliveries_of_pbcast_lie_beside_the_exact_distribution(
     words = words_of(figure_of("pbcast_histogram", simulated["pbcast_histogram"]))
     for text in ("n = 60", "95% interval", "exact", "(logarithmic)", "10% at the sender", "p = "):
         assert text in words
+
+
+def test_the_load_of_a_buffer_is_the_rate_over_what_packets_carry(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    """40 multicasts a second in rounds of 0.25 s are 10 a round, for 2 packets of 10 or of 3."""
+    numbers = plots.load("buffer_policies").table(simulated["buffer_policies"])
+    assert sorted(set(numbers["load"])) == [0.5, 1.667]
+    assert (numbers["runs"] == 2).all() and numbers["policy"].nunique() == 5
+    high = numbers[numbers["policy"] == "highest_priority"]
+    assert (high["inversions_share"] == 0).all()
+    assert (high["top_priority"] > high["delivered"]).all()
+    assert (high["delivered"] > high["bottom_priority"]).all()
+    others = numbers[numbers["policy"] != "highest_priority"]
+    assert others["inversions_share"].between(0.1, 1.0).all()
