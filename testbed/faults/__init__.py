@@ -10,6 +10,7 @@ of each kind.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -72,7 +73,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 Selector = int | float | str | tuple[int, ...]
 """Whom a fault hits: a fraction (0.5), a number of nodes (3), a list of their numbers, or the name
-of a subnet or router, "all" or "source"."""
+of a subnet or router, "all", "source", or "source+2": the second node after the source, by number
+and round the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,14 @@ _NUMBERS = {
 ms the shortest that a scheduler keeps."""
 
 
+def after_source(selector: object) -> int | None:
+    """How many nodes after the source a selector points to; None when it names no source."""
+    if not isinstance(selector, str):
+        return None
+    found = re.fullmatch(r"source(?:\+(\d+))?", selector)
+    return int(found[1] or 0) if found else None
+
+
 def describe(faults: Sequence[Fault]) -> str:
     """All faults of a cell in one line; "" for none. Tells cells apart in tables."""
     return "; ".join(map(str, faults))
@@ -238,7 +248,7 @@ def _selector(where: str, name: str, value: Any) -> Selector:
         return value
     raise UsageError(
         f"{where}: {name} = {value!r}: give a fraction (0.5), how many (3), different node numbers"
-        ' ([0, 7]), a subnet or router, "all" or "source"'
+        ' ([0, 7]), a subnet or router, "all", "source" or "source+1"'
     )
 
 

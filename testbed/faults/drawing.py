@@ -18,7 +18,7 @@ from random import Random
 
 from agents.seeds import derive
 from testbed.errors import UsageError, near
-from testbed.faults import Fault, Selector, weather
+from testbed.faults import Fault, Selector, after_source, weather
 from testbed.faults.timeline import ALL, Step, Timeline
 from topologies.graph import Graph
 
@@ -35,7 +35,7 @@ class Drawing:
         self.horizon_s = horizon_rounds * round_s
 
     def draw(self, seed: int, source: int | None = None) -> Timeline:
-        """The timeline of a seed; `source` is whom the selector "source" stands for."""
+        """The timeline of a seed; `source` is what the selectors "source", "source+1" name."""
         sources = set(range(self.graph.nodes))
         steps: list[Step] = []
         sides: dict[int, tuple[frozenset[int], ...]] = {}
@@ -56,7 +56,7 @@ class Drawing:
                 hit = self._nodes(fault, fault.nodes, rng, source)
                 if fault.policy == "excluded":
                     sources -= set(hit)
-                elif fault.policy == "included" and fault.nodes != "source":
+                elif fault.policy == "included" and after_source(fault.nodes) is None:
                     sources &= set(hit)
             if fault.kind == "partition" and fault.policy != "any":
                 within = set(hit) if fault.policy == "included" else sources - set(hit)
@@ -156,8 +156,8 @@ class Drawing:
         """The nodes that a selector stands for, in order; `taken` ones are not drawn."""
         if selector is None:
             return ALL
-        if selector == "source":
-            return () if source is None else (source,)
+        if (places := after_source(selector)) is not None:
+            return () if source is None else ((source + places) % self.graph.nodes,)
         everyone = range(self.graph.nodes)
         pool = everyone if fault.within is None else self._below(fault.within)
         if isinstance(selector, str):
@@ -269,9 +269,9 @@ def check(
             raise UsageError(
                 f"fault {fault}: at_infected is of one multicast, not of a stream; give at_s"
             )
-        alone = fault.at_infected is not None or fault.nodes == "source"
+        alone = fault.at_infected is not None or after_source(fault.nodes) is not None
         if alone and concurrent != 1:
-            what = "at_infected" if fault.at_infected is not None else 'nodes = "source"'
+            what = "at_infected" if fault.at_infected is not None else f'nodes = "{fault.nodes}"'
             raise UsageError(f"fault {fault}: {what} is of one multicast; set run.concurrent = 1")
         if graph.lan != "routed" and fault.kind in ("link_down", "flap") and fault.router is None:
             raise UsageError(f'fault {fault}: links of hosts need lan = "routed"')

@@ -56,6 +56,14 @@ def test_the_source_itself_can_be_hit() -> None:
     assert drawn(first, source=5).steps == (Step(0.5, "kill", (5,)),)
 
 
+def test_a_node_can_be_hit_by_its_place_after_the_source() -> None:
+    """In a K-ary tree the first K after the source are its children."""
+    first = {"kind": "kill", "at_round": 1, "nodes": "source+2"}
+    assert drawn(first).sources == tuple(range(8))
+    assert drawn(first, source=5).steps == (Step(0.5, "kill", (7,)),)
+    assert drawn(first, source=7).steps == (Step(0.5, "kill", (1,)),)
+
+
 def test_names_stand_for_all_below_them() -> None:
     def hit(name: str) -> tuple[int, ...]:
         return drawn({**KILL, "nodes": name, "source": "any"}).steps[0].nodes
