@@ -192,9 +192,10 @@ def stream(nodes: int = 4, messages: int = 2) -> RunTables:
         name = {"run": 1, "origin": 0, "sequence": number, "time_ns": number * 100}
         events.append({**name, "host": 0, "event": "multicast"})
         for host in range(nodes):
-            deliveries.append({**name, "host": host, "time_ns": number * 100 + host})
+            at = {"time_ns": number * 100 + host, "hop": int(host > 0)}
+            deliveries.append({**name, "host": host, **at})
             if host:
-                events.append({**name, "host": 0, "event": "send", "type": RUMOUR})
+                events.append({**name, "host": 0, "event": "send", "type": RUMOUR, "peer": host})
                 events.append({**name, "host": host, "event": "send", "type": RUMOUR + 1})
     counters = [
         {"batch": 0, "time_ns": at, "level": 0, "type": kind, "packets": at}

@@ -87,6 +87,6 @@ def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
     found = []
     for one in tables:
         runs = streams.streams(one)
-        killed = runs["faults"].astype(str).str.contains(r"kill source")
+        killed = runs["faults"].astype(str).str.contains(r"kill source(?!\+)")
         found.append(runs[killed & ~runs["voided"].astype(bool)])
     return pd.concat(found, ignore_index=True)

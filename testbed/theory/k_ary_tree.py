@@ -20,6 +20,18 @@ def depth(nodes: int, arity: int) -> int:
     return hops
 
 
+def bound(nodes: int, arity: int) -> int:
+    """The hops that the lecture allows, ceil(log_K N): bound(1000, 2) = 10, bound(8, 2) = 3
+
+    By multiplying, since a rounded logarithm may be a whole number off at powers of K.
+    """
+    _check(nodes, arity)
+    hops, reach = 0, 1
+    while reach < nodes:
+        hops, reach = hops + 1, reach * arity
+    return hops
+
+
 def most_children(nodes: int, arity: int) -> int:
     """Children of the node that has the most: most_children(1000, 8) = 8
 
@@ -42,6 +54,20 @@ def cut_off(nodes: int, arity: int, failed: int = 1) -> int:
         total += min(last, nodes - 1) - first + 1
         first, last = first * arity + 1, last * arity + arity
     return total
+
+
+def below(nodes: int, arity: int, top: int) -> list[int]:
+    """The nodes below one, level by level: below(15, 2, 1) = [3, 4, 7, 8, 9, 10]
+
+    Domain: 0 <= top < nodes.
+    """
+    _check(nodes, arity)
+    found, next_ones = [], [top]
+    while next_ones:
+        children = [range(arity * node + 1, arity * node + arity + 1) for node in next_ones]
+        next_ones = [child for each in children for child in each if child < nodes]
+        found += next_ones
+    return found
 
 
 def _check(nodes: int, arity: int) -> None:

@@ -51,11 +51,11 @@ def tables() -> RunTables:
         runs=runs,
         events=pd.DataFrame(
             events, columns=["run", "time_ns", "host", "event", "type", "origin", "sequence"]
-        ),
+        ).assign(peer=0),
         deliveries=pd.DataFrame(
             [(1, host, origin, k, at * SECOND) for host, origin, k, at in delivered],
             columns=["run", "host", "origin", "sequence", "time_ns"],
-        ),
+        ).assign(hop=1),
         counters=pd.DataFrame(counters, columns=["batch", "time_ns", "level", "type", "packets"]),
         batches=batches.assign(core_packets=10, first_run=[1, 2], voided=False),
     )

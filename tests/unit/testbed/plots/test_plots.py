@@ -29,6 +29,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "twins": ("nodes=8,16", "repeats=3"),
     "pbcast_histogram": ("nodes=12", "repeats=60"),
     "perturbed_member": ("protocol=srm,rmtp", "repeats=1", "messages=250"),
+    "interior_node_dies": ("nodes=8,16", "repeats=1"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "sender_dies_midway": ("nodes=8", "protocol=push,srm", "messages=12", "repeats=1"),
     "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
@@ -179,6 +180,16 @@ def test_runs_that_never_reached_everyone_are_drawn_and_counted(tables: list[Run
     figure = plots.load("dissemination_time").draw([broken])
     assert "left a node unreached" in words_of(figure)
     assert plots.load("infection_curve").draw([broken]) is not None
+
+
+def test_who_a_dead_node_cuts_off_lies_beside_the_prediction(
+    simulated: dict[str, list[RunTables]], tmp_path: Path
+) -> None:
+    numbers = plots.load("interior_node_dies").table(simulated["interior_node_dies"])
+    largest = numbers[numbers["nodes"] == 16].set_index("arm")
+    assert largest["cut off"].to_list() == largest["predicted"].to_list() == [7, 7, 0]
+    assert largest["until_s"].isna().to_list() == [True, False, True]
+    assert "sender_dies_midway" not in plots.draw(simulated["interior_node_dies"], tmp_path)
 
 
 def test_costs_of_a_stream_have_exponents_with_intervals(

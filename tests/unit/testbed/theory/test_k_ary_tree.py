@@ -27,7 +27,9 @@ def test_a_tree_that_is_filled_level_by_level_agrees(nodes: int, arity: int) -> 
         level, hops = filled, hops + 1
     assert k_ary_tree.depth(nodes, arity) == hops
     assert k_ary_tree.most_children(nodes, arity) == max(map(len, children.values()), default=0)
+    assert k_ary_tree.depth(nodes, arity) <= k_ary_tree.bound(nodes, arity) <= hops + 1
     for node in range(nodes):
+        assert set(k_ary_tree.below(nodes, arity, node)) == below(children, node) - {node}
         assert k_ary_tree.cut_off(nodes, arity, node) == len(below(children, node))
 
 
