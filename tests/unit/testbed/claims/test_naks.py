@@ -50,6 +50,11 @@ def together(nodes: int, rng: Random) -> list[float]:
     return [2.0] * (nodes - 1)
 
 
+def hesitant(nodes: int, rng: Random) -> list[float]:
+    """As many as SRM, a fifth later."""
+    return [1.2 * timer for timer in srm(nodes, rng)]
+
+
 def few(nodes: int, rng: Random) -> list[float]:
     """As many as SRM at 12 nodes, and growing like the square root of the group."""
     return srm(12, rng)[: round(6.5 * sqrt((nodes - 1) / 11) + rng.uniform(-1, 1))]
@@ -140,7 +145,7 @@ def test_switched_off_one_by_one_each_does_what_the_claim_says() -> None:
         run(backed_off, sizes=(16,), d1=60.0),
         run(stormy, sizes=(16,), d1=60.0, backoff=False),
     )
-    assert len(rows) == 4
+    assert len(rows) == 5
     assert {row.verdict for row in rows.values()} == {SUPPORTED}, rows
 
 
@@ -149,6 +154,8 @@ def test_switched_off_one_by_one_each_does_what_the_claim_says() -> None:
     [
         ("storm: runs", [run(srm, randomness=False)]),
         ("random delays: runs", [run(together)]),
+        ("delay: runs", [run(together)]),
+        ("delay: runs", [run(hesitant)]),
         ("suppression: runs", [run(srm), run(srm, suppression=False)]),
         (
             "backoff: runs",
