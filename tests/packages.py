@@ -1,4 +1,4 @@
-"""Debian packages that single tests need: installed by root, else the test is skipped and says so."""
+"""Debian packages that single tests need: installed by root; others are told, and skip the test."""
 
 from __future__ import annotations
 
