@@ -111,6 +111,8 @@ def _runs(tables: RunTables) -> pd.DataFrame:
     runs = metrics.per_run(tables)
     runs = runs[(runs["protocol"] == PROTOCOL) & ~runs["voided"].astype(bool)]
     runs = runs[(runs["kind"] == "stream") & (runs["faults"] == "")].set_index("run", drop=False)
+    if runs.empty:
+        return pd.DataFrame(columns=ARM)
     options = pd.DataFrame([_options(tables, cell) for cell in runs["cell"]], index=runs.index)
     rate = _senders(runs) / runs["interval_s"].astype(float)
     packets_s = options["packet_limit"] * options["fan_out"] / runs["round_s"]

@@ -230,3 +230,9 @@ def test_the_load_of_a_buffer_is_the_rate_over_what_packets_carry(
     assert (high["delivered"] > high["bottom_priority"]).all()
     others = numbers[numbers["policy"] != "highest_priority"]
     assert others["inversions_share"].between(0.1, 1.0).all()
+
+
+def test_buffers_of_voided_runs_alone_are_not_drawn(simulated: dict[str, list[RunTables]]) -> None:
+    (one,) = simulated["buffer_policies"]
+    spoilt = dataclasses.replace(one, runs=one.runs.assign(voided=True))
+    assert plots.load("buffer_policies").draw([spoilt]) is None
