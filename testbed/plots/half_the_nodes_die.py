@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from testbed import plotting
 from testbed.claims.node_failure import HALF_DEAD
 from testbed.judging.selection import Arm, dissemination
-from testbed.plots.half_the_packets_die import LEVEL, line
+from testbed.plots.half_the_packets_die import LEVEL, line, measured
 from testbed.tables import RunTables
 
 TITLE = "half of the nodes dead is as half the group with half the packets lost"
@@ -25,7 +24,7 @@ CLAIMS = ("C6",)
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     arms = [a for a in dissemination(tables, "push") if a.conditions["retention"] == "forever"]
-    arms = [arm for arm in arms if np.isfinite(arm.healthy["rounds_to_all"]).all()]
+    arms = [arm for arm in arms if measured(arm)]
     failed = [arm for arm in arms if arm.conditions["faults"] in HALF_DEAD]
     if not failed or len(failed[0].sizes) < 2:
         return None

@@ -60,8 +60,14 @@ def _wanted(arm: Arm) -> bool:
         c["retention"] == "forever"
         and not c["faults"]
         and float(c["loss_ratio"]) in (0.0, LOSS)
-        and bool(np.isfinite(arm.healthy["rounds_to_all"]).all())
+        and measured(arm)
     )
+
+
+def measured(arm: Arm) -> bool:
+    """Whether each size has a mean with an error, of healthy runs that reached everybody."""
+    values = [arm.values("rounds_to_all", n) for n in arm.sizes]
+    return all(len(each) > 1 and bool(np.isfinite(each).all()) for each in values)
 
 
 def line(axes: Axes, arm: Arm, look: int, shift: float, *, at: float = 1.0) -> Any:

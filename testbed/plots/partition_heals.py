@@ -41,6 +41,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
 
 
 def _shown(arm: Arm) -> bool:
+    if arm.healthy.empty:
+        return False
     return any(word in str(arm.conditions["faults"]) for word in ("partition", "churn"))
 
 

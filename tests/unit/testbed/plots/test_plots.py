@@ -232,7 +232,10 @@ def test_the_load_of_a_buffer_is_the_rate_over_what_packets_carry(
     assert others["inversions_share"].between(0.1, 1.0).all()
 
 
-def test_buffers_of_voided_runs_alone_are_not_drawn(simulated: dict[str, list[RunTables]]) -> None:
-    (one,) = simulated["buffer_policies"]
+@pytest.mark.parametrize(
+    "name", ["buffer_policies", "half_the_nodes_die", "half_the_packets_die", "partition_heals"]
+)
+def test_voided_runs_alone_are_not_drawn(name: str, simulated: dict[str, list[RunTables]]) -> None:
+    (one,) = simulated[name]
     spoilt = dataclasses.replace(one, runs=one.runs.assign(voided=True))
-    assert plots.load("buffer_policies").draw([spoilt]) is None
+    assert plots.load(name).draw([spoilt]) is None
