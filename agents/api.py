@@ -228,7 +228,9 @@ class Protocol:
 
         What it returns names the new multicast: by its `Deliver` here, or by what it sends first.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has no multicast(payload, now); define it"
+        )
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
         """The node has a multicast from the start, as if it had just heard its first copy.

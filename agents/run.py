@@ -11,7 +11,7 @@ from itertools import count
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from agents import groups, streams
+from agents import blame, groups, streams
 from agents.api import (
     Action,
     Actions,
@@ -269,7 +269,7 @@ class Run:
             for action in method(*args):
                 self._do(action, now_ns, cause)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = blame.worded(error, self.protocol)
             self.trace.write(Event.error, self.id, now_ns, round=self.timing.k)
             self.outlet.report({"is": "error", "node": self.me, "run": self.id, "text": reason})
             self.stop(now_ns)

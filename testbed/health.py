@@ -36,6 +36,11 @@ REMEDY = (
     "a longer round (--set run.round_s=...), fewer datagrams_per_s or nodes, or an idle machine"
 )
 
+FAILED = "failed: "
+"""What the report of an exception in a protocol has, and no other reason."""
+
+REMEDY_OF_FAILURES = "to mend the protocol; `testbed check` finds the shortest way to its error"
+
 
 def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Adds `tick_p99_s`, `receive_p99_s`, `start_p99_s`, `voided` and `reasons` to a table of runs.
@@ -122,9 +127,10 @@ def summarize(
             why = next(filter(None, cell["reasons"]))
             if any(text.endswith(why) for text in unexplained):
                 continue  # it voids every cell of its network, and is among the reasons already
+            remedy = REMEDY_OF_FAILURES if FAILED in why else REMEDY
             reasons.append(
                 f"{first['protocol']}, {first['nodes']} nodes, loss {first['loss_ratio']}: "
-                f"{share:.0%} of {len(cell)} runs voided, e.g. {why}; the remedy is {REMEDY}"
+                f"{share:.0%} of {len(cell)} runs voided, e.g. {why}; the remedy is {remedy}"
             )
     return {
         "ok": not reasons,

@@ -16,6 +16,7 @@ from itertools import count
 from math import isfinite
 from typing import Any, NamedTuple
 
+from agents import blame
 from agents.api import (
     Action,
     Actions,
@@ -182,7 +183,8 @@ class World:
                 self.actions.append((me, action))
                 self._do(me, action)
         except Exception as error:
-            text = f"{type(error).__name__}: {error}".splitlines()[0]
+            here = self.nodes[me]
+            text = blame.worded(error, here.protocol if here else None)
             self._tell(me, "error", text=text)
             self.nodes[me] = None
 

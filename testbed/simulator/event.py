@@ -20,6 +20,7 @@ from itertools import count
 from math import inf
 from typing import Any
 
+from agents import blame
 from agents.api import (
     Action,
     Broadcast,
@@ -357,7 +358,7 @@ class Simulation(Lives, Sending):
 
     def _fail(self, node: Node, error: Exception) -> None:
         """An exception ends the run at this node only."""
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = blame.worded(error, node.protocol)
         name = self.network.graph.hosts[node.me].name
         self.failures.append(f"the agent of {name} failed: {reason}")
         self._record(node, ERROR)

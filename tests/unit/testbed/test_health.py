@@ -87,3 +87,11 @@ def test_pressure_of_this_machine_can_be_read() -> None:
     now = health.Pressure.now()
     assert now.steal_s >= 0
     assert math.isnan(now.waiting_s) or now.waiting_s >= 0
+
+
+def test_a_protocol_that_fails_is_to_be_mended() -> None:
+    why = "the agent of h1 failed: KeyError: 3"
+    table = runs(0).assign(**ON_TIME, voided=True, reasons=why)
+    (reason,) = health.summarize(table, [], {})["reasons"]
+    assert "KeyError: 3; the remedy is to mend the protocol" in reason
+    assert "longer round" not in reason
