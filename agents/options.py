@@ -7,7 +7,7 @@ option is described once. Values are int, float, bool or str; the default gives 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from math import isnan
 from typing import Any, TypeVar, cast
@@ -75,12 +75,18 @@ def option(
 
 
 def describe(cls: type[Any]) -> list[OptionInfo]:
-    """Lists the options of a dataclass in the order of its fields."""
-    return [
-        OptionInfo(f.name, type(f.default), f.default, **f.metadata)
-        for f in fields(cls)
-        if f.metadata
-    ]
+    """Lists the options of a dataclass in the order of its fields.
+
+    A field that was not made with `option` has no unit and takes any value of its default's type.
+    Raises `OptionError` for one without a default.
+    """
+    infos = []
+    for f in fields(cls):
+        if f.default is MISSING:
+            raise OptionError(f"{cls.__name__}.{f.name} has no default; give it one, option(1)")
+        about = f.metadata or option(f.default).metadata
+        infos.append(OptionInfo(f.name, type(f.default), f.default, **about))
+    return infos
 
 
 @cache  # an agent asks at every run

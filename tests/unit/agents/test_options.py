@@ -68,3 +68,24 @@ def test_description_has_unit_and_domain() -> None:
     fan_out, ratio, fast, mode = describe(Sample)
     assert (fan_out.unit, fan_out.domain, fan_out.kind) == ("targets", "int 1..8", int)
     assert (ratio.domain, fast.domain, mode.domain) == ("float 0..1", "true|false", "free|sync")
+
+
+@dataclass(frozen=True)
+class Plain:
+    copies: int = 3
+
+
+@dataclass(frozen=True)
+class Bare:
+    copies: int
+
+
+def test_a_field_without_more_is_an_option_of_any_value() -> None:
+    (copies,) = describe(Plain)
+    assert (copies.default, copies.domain, copies.unit) == (3, "int", "")
+    assert make(Plain, {"copies": "5"}) == Plain(5)
+
+
+def test_an_option_without_a_default_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"Bare\.copies has no default"):
+        describe(Bare)
