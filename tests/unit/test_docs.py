@@ -11,6 +11,8 @@ import pytest
 from agents import registry
 from agents.api import Deliver, Send, View
 from testbed import cli, experiment
+from testbed.checking import report
+from testbed.progress import Progress
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,11 +25,12 @@ def test_the_protocol_of_the_readme_floods(tmp_path: Path) -> None:
     flood = registry.load(str(file)).protocol
     view = View(0, (range(4),))
     source = flood(view, flood.Options(), Random(1))
-    delivered, *sends = source.multicast(b"x", 0.0)
+    _, delivered, *sends = source.multicast(b"x", 0.0)
     assert isinstance(delivered, Deliver)
     copies = [send for send in sends if isinstance(send, Send)]
     assert [copy.to for copy in copies] == [1, 2, 3]
     assert list(source.on_message(copies[0].message, 1, 0.1)) == []
+    assert report.check(str(file), 20, 1, Progress()).failure is None
 
 
 def test_the_experiment_of_the_tutorial_loads(tmp_path: Path) -> None:
