@@ -6,6 +6,7 @@ line, so that nothing depends on colour alone.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -153,12 +154,21 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
 def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True) -> str:
     """The conditions of an arm in one line; without those of which the plot shows several."""
     drawn = "with" if c["replacement"] else "without"
-    return (
-        f"{c['evidence']}, {c['topology']}, timing {c['timing']}, "
-        + (f"fan-out b = {c['fan_out']}, " if fan_out else "")
-        + f"targets drawn {drawn} replacement, retention {c['retention']}"
-        + (f", loss {float(c['loss_ratio']):.0%}" if loss_ratio else "")
-    )
+    stated = [f"{c['evidence']}, {c['topology']}, timing {c['timing']}"]
+    if fan_out and known(c["fan_out"]):
+        stated.append(f"fan-out b = {c['fan_out']}")
+    if known(c["replacement"]):
+        stated.append(f"targets drawn {drawn} replacement")
+    if known(c["retention"]):
+        stated.append(f"retention {c['retention']}")
+    if loss_ratio:
+        stated.append(f"loss {float(c['loss_ratio']):.0%}")
+    return ", ".join(stated)
+
+
+def known(value: Any) -> bool:
+    """Whether a protocol has the option at all; in the table of runs a missing one is nan."""
+    return not (value is None or (isinstance(value, float) and math.isnan(value)))
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

@@ -39,12 +39,17 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         return None
     nodes = max(n for arm in every for n in arm.sizes)
     every = [arm for arm in every if nodes in arm.sizes]
-    arms = every[:PANELS]
+    found = [(arm, _curves(tables, arm, nodes)) for arm in every]
+    # No run that counts, or an engine that keeps no events: a panel would show predictions only.
+    measured = [(arm, curves) for arm, curves in found if len(curves)]
+    if not measured:
+        return None
+    arms = [arm for arm, _ in measured[:PANELS]]
+    curves = [curve for _, curve in measured[:PANELS]]
     figure, axes = plotting.canvas(len(arms), width=max(7.4, 3.9 * len(arms)), height=4.6)
     panels = axes if isinstance(axes, list) else [axes]
-    curves = [_curves(tables, arm, nodes) for arm in arms]
     finite = [c[np.isfinite(c)] for c in curves]
-    end = 1.1 * max(float(np.quantile(c, 0.999)) if len(c) else 1.0 for c in finite) or 1.0
+    end = 1.1 * max(float(np.quantile(c, 0.999)) for c in finite) or 1.0
     names = plotting.names(arms)
     for panel, arm, curve, name in zip(panels, arms, curves, names, strict=True):
         look = plotting.look(arm.protocol, protocols)
@@ -56,7 +61,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     judged = all(arm.conditions["retention"] == "forever" for arm in arms)
     plotting.title(figure, ", ".join(CLAIMS) if judged else "", f"{TITLE}, N = {nodes}")
     counts = " and ".join(dict.fromkeys(str(len(curve)) for curve in curves))
-    left_out = f" {len(every) - PANELS} more groups of runs are not drawn." * (every != arms)
+    more = len(every) - len(arms)
+    left_out = f" Not drawn: {more} more group{'s' * (more > 1)} of runs." if more else ""
     shown = {name: len(_values(arms, name)) == 1 for name in ("loss_ratio", "fan_out")}
     plotting.footnote(
         figure,
@@ -99,12 +105,11 @@ def _draw_panel(
     times = np.linspace(0, end, 300)
     axes.set(xlim=(0, end), ylim=(0, 1.03), xlabel="time (gossip periods)")
     entries: list[tuple[Any, str]] = []
-    if len(curves):
-        share = _share(curves, times)
-        low, high = np.quantile(share, BAND, axis=0)
-        band = axes.fill_between(times, low, high, color=look.colour, alpha=0.2, lw=0)
-        (line,) = axes.plot(times, np.median(share, axis=0), color=look.colour, lw=2.6)
-        entries += [(line, "measured, median"), (band, "measured, 80% of runs")]
+    share = _share(curves, times)
+    low, high = np.quantile(share, BAND, axis=0)
+    band = axes.fill_between(times, low, high, color=look.colour, alpha=0.2, lw=0)
+    (line,) = axes.plot(times, np.median(share, axis=0), color=look.colour, lw=2.6)
+    entries += [(line, "measured, median"), (band, "measured, 80% of runs")]
     loss = float(arm.conditions["loss_ratio"])
     if _has_reference(arm):
         aware = arm.protocol == "topology_aware"

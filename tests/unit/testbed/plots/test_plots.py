@@ -192,6 +192,11 @@ def test_who_a_dead_node_cuts_off_lies_beside_the_prediction(
     assert "sender_dies_midway" not in plots.draw(simulated["interior_node_dies"], tmp_path)
 
 
+def test_without_a_run_that_counts_there_is_no_curve(tables: list[RunTables]) -> None:
+    voided = dataclasses.replace(tables[0], runs=tables[0].runs.assign(voided=True))
+    assert plots.load("infection_curve").draw([voided]) is None
+
+
 def test_costs_of_a_stream_have_exponents_with_intervals(
     simulated: dict[str, list[RunTables]],
 ) -> None:
