@@ -61,7 +61,8 @@ class RunDirectory:
         self.partial.rename(self.final)
         (self.final / link).rename(self.final.parent / "latest")
         _fsync(self.final.parent)
-        hand_over(self.final.parent.parent, self.final.parent, self.final)
+        parent = self.final.parent
+        hand_over(parent.parent, parent, parent / "latest", self.final)
         return self.final
 
 
@@ -80,7 +81,10 @@ def new_run(results: Path, experiment: str, seed: int) -> Iterator[RunDirectory]
         yield run
     except OSError as error:
         shutil.rmtree(run.partial, ignore_errors=True)
-        raise ResultsError(f"{run.partial}: {error.strerror or error}") from error
+        raise ResultsError(
+            f"{run.partial}: {error.strerror or error};"
+            " make room, or name another folder with --results DIR"
+        ) from error
     except BaseException:
         shutil.rmtree(run.partial, ignore_errors=True)
         raise

@@ -161,3 +161,15 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(
         results.write_whole(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["verdicts.json"]
+
+
+def test_under_sudo_all_that_was_made_belongs_to_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, tuple[int, int]] = {}
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "567")
+    monkeypatch.setattr(os, "lchown", lambda path, *to: given.update({str(path): to}))
+    run = write_whole(tmp_path)
+    made = {tmp_path, run.parent, run.parent / "latest", run, *run.rglob("*")}
+    assert given == dict.fromkeys(map(str, made), (1234, 567))
