@@ -76,7 +76,7 @@ def doctor(as_json: bool) -> int:
 @click.argument("kind", metavar="|".join(KINDS))
 @as_json
 def list_(kind: str, as_json: bool) -> int:
-    """Lists what can be named: one line each, with options and their domains."""
+    """Lists what can be named, with options and domains."""
     from testbed import listing
 
     if kind not in KINDS:
@@ -109,7 +109,10 @@ def run(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Runs EXPERIMENT, a shipped name or a TOML file, on emulated hosts."""
+    """Runs an experiment on emulated hosts.
+
+    EXPERIMENT is a shipped name or the path of a TOML file.
+    """
     from testbed import experiment as experiments
 
     loaded = experiments.load(
@@ -159,7 +162,9 @@ def simulate(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Simulates EXPERIMENT, a shipped name or a TOML file: the same agents without a network.
+    """Runs an experiment in virtual time, without a network.
+
+    EXPERIMENT is a shipped name or the path of a TOML file; the agents are the same.
 
     The engines rounds and counts refuse what they do not model; counts takes 2^32 nodes.
     """
@@ -215,7 +220,9 @@ def validate(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Judges claims, all by default, from emulated runs: a table with intervals, and plots.
+    """Judges claims: a table with intervals, and plots.
+
+    CLAIM is a number or a name of `testbed list claims`; all by default.
 
     --quick takes less than 5 minutes, the default less than 30; --full as long as it needs.
     """
@@ -252,11 +259,16 @@ def validate(
 
 @cli.command()
 @click.argument("protocol", metavar="FILE")
-@click.option("--schedules", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "--schedules", type=click.IntRange(1), default=100, show_default=True, help="Random ones."
+)
 @seed_option
 @as_json
 def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int:
-    """Holds a protocol, ./file.py or a shipped name, to its promises; needs no network."""
+    """Holds a protocol to its promises; needs no network.
+
+    FILE is ./file.py or a shipped name.
+    """
     from testbed import progress
     from testbed.checking import report
 
@@ -275,9 +287,10 @@ def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int
 @results_option
 @as_json
 def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
-    """Draws the plots of RUN again (all that apply, or those named) from its tables.
+    """Draws the plots of a run again, from its tables.
 
-    RUN is a run directory, an experiment's name for its latest one, or `latest`.
+    All that apply, or those named. RUN is a run directory, an experiment's name for its latest
+    one, or `latest`.
     """
     from testbed import redraw
     from testbed import results as directories
@@ -286,17 +299,22 @@ def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
     files = {name: str(path) for name, path in redraw.redraw(run_dir, names).items()}
     if as_json:
         print_json({"schema": 1, "run_dir": str(run_dir), "plots": files})
-    else:
+    elif files:
         click.echo("\n".join(files.values()))
+    else:
+        say(f"{run_dir}: its tables hold nothing that a plot shows", 0)
     return 0
 
 
 @cli.command()
 @click.argument("topology")
-@click.option("--nodes", type=int, help="Hosts of the network.")
+@click.option("--nodes", type=int, help="Hosts of the network; by default what the topology says.")
 @set_option
 def shell(topology: str, nodes: int | None, settings: tuple[str, ...]) -> int:
-    """Opens Mininet's command line on TOPOLOGY."""
+    """Opens Mininet's command line on a topology.
+
+    TOPOLOGY is a name of `testbed list topologies`.
+    """
     from testbed import shell as shells
 
     return shells.main(topology, nodes=nodes, settings=settings)
@@ -307,7 +325,10 @@ def shell(topology: str, nodes: int | None, settings: tuple[str, ...]) -> int:
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def attach(run: str | None, host: str, command: tuple[str, ...]) -> int:
-    """Runs COMMAND, by default a shell, on HOST of a network that is up elsewhere."""
+    """Runs a command on a host of a network that is up.
+
+    COMMAND is a shell by default; HOST is its name, h3 say.
+    """
     from testbed.lab import attach as attaching
 
     status = attaching.main(host, command, run)

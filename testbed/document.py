@@ -18,7 +18,7 @@ from agents.options import OptionInfo, describe
 from testbed import faults
 from testbed.errors import UsageError, near
 from testbed.faults import Fault
-from testbed.settings import WORDS, Grid, Run
+from testbed.settings import WORDS, Grid, Run, check_type
 from topologies import catalog
 from topologies.parameters import Parameter
 
@@ -48,7 +48,10 @@ class Document:
 
     def names(self, kind: str) -> list[str]:
         """The protocols or the topologies of the grid."""
-        return [str(name) for name in as_list(self.grid.get(kind, getattr(Grid(), kind)))]
+        named = as_list(self.grid.get(kind, getattr(Grid(), kind)))
+        for name in named:
+            check_type(next(info for info in describe(Grid) if info.name == kind), name)
+        return named
 
     def options(self, kind: str) -> list[str]:
         """What the protocols or the topologies of the grid know, sorted."""

@@ -128,6 +128,8 @@ def _use_protocols(tables: Document, protocols: Sequence[str]) -> None:
 
 def _cells(tables: Document, network: bool) -> Iterator[Cell]:
     axes = {name: as_list(tables.grid.get(name, getattr(Grid(), name))) for name in document.GRID}
+    for kind in ("protocol", "topology"):
+        axes[kind] = tables.names(kind)
     for axis, values in axes.items():
         if not values:
             raise UsageError(f"{tables.source}: [grid] {axis} = []: name at least one")

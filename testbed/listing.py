@@ -41,8 +41,11 @@ def check_claims(names: Sequence[str]) -> tuple[str, ...]:
     known = {str(entry[key]).casefold(): str(entry["id"]) for entry in listed for key in KEYS}
     for name in names:
         if name.casefold() not in known:
-            ids = [entry[key] for entry in listed for key in KEYS]
-            raise UsageError(f"unknown claim {name}; {near(name, ids)}")
+            guess, _, _ = near(name, [e[key] for e in listed for key in KEYS]).rpartition(
+                "there are"
+            )
+            ids = ", ".join(entry["id"] for entry in listed)
+            raise UsageError(f"unknown claim {name}; {guess}there are {ids}")
     chosen = [known[name.casefold()] for name in names] or [entry["id"] for entry in listed]
     return tuple(dict.fromkeys(chosen))
 
@@ -53,11 +56,9 @@ def show(listed: Sequence[dict[str, Any]]) -> None:
     for entry in listed:
         click.echo(f"{entry['name']:<{width}}  {entry['about']}")
         for option in entry.get("options", []):
-            unit = f" {option['unit']}" if option["unit"] else ""
-            click.echo(
-                f"    {option['name']} = {option['default']}{unit}"
-                f"  ({option['domain']})  {option['help']}"
-            )
+            default, unit = option["default"], f" {option['unit']}" if option["unit"] else ""
+            value = "unset" if default is None else '""' if default == "" else f"{default}{unit}"
+            click.echo(f"    {option['name']} = {value}  ({option['domain']})  {option['help']}")
 
 
 def first_sentence(path: Path) -> str:

@@ -100,19 +100,22 @@ class Outcome:
                 row.plot if row.plot in self.plots else "",
             )
         console.print(table)
-        reasons: dict[str, list[str]] = {}
+        reasons: dict[str, dict[str, str]] = {}
         for row in self.verdicts:
             for reason in row.reasons:
-                reasons.setdefault(reason, []).append(f"{row.claim} {_part(row, self.verdicts)}")
+                names = reasons.setdefault(reason, {})
+                names.setdefault(f"{row.claim} {_part(row, self.verdicts)}", row.claim)
         for reason, rows in reasons.items():
-            console.print(f"{', '.join(rows)}: {reason}", soft_wrap=True)
+            console.print(f"{', '.join(_briefly(rows))}: {reason}", soft_wrap=True)
 
     def _show_summary(self, console: Console) -> None:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         streams = any("delivery_ratio" in row for row in self.summary)
         wanted = SHOWN_OF_STREAMS if streams else SHOWN
         shown = [name for name in wanted if any(name in row for row in self.summary)]
-        table.add_column("protocol", min_width=12)
+        # The figures make room for a name, rather than that it is cut off.
+        short = all(len(self._name(row)) <= 20 for row in self.summary)
+        table.add_column("protocol", min_width=12, no_wrap=short)
         for name in ("nodes", "loss", "runs", *shown):
             table.add_column(name.replace("_", " "), justify="right")
         for row in self.summary:
@@ -143,6 +146,11 @@ def _part(row: Verdict, rows: Sequence[Verdict]) -> str:
     alike = [other for other in rows if (other.claim, other.part) == (row.claim, row.part)]
     told = told_apart(row.conditions, [other.conditions for other in alike])
     return f"{row.part} ({told})" if told else row.part
+
+
+def _briefly(rows: Mapping[str, str]) -> list[str]:
+    """Names of rows, by the claim of each; of many rows only the claims."""
+    return list(rows) if len(rows) <= 4 else list(dict.fromkeys(rows.values()))
 
 
 def _number(value: float | Interval) -> str:

@@ -67,7 +67,8 @@ def _serve(graph: Graph, commands: Sequence[str]) -> None:
     with Network(graph) as net, closing(shaping.apply(net, graph)):
         if not commands:
             CLI.readlineInited |= not _history_is_ours()
-            print(f"{graph.name}: {graph.nodes} hosts, {len(graph.routers)} routers; exit with ^D")
+            about = f"{graph.nodes} hosts, {len(graph.routers)} routers"
+            print(f"{graph.name}: {about}; exit with ^D", flush=True)  # before what commands print
             CLI(net)
             return
         with tempfile.NamedTemporaryFile("w", suffix=".mn") as script:

@@ -50,8 +50,10 @@ WhereLost = Annotated[
 LinkLoss = Annotated[float, Domain(0, 1, "", "lost on each link of two routers, each way")]
 DelayOfAccess = Annotated[float, Domain(0, 3.6e6, "ms", "between host and router, each way")]
 DelayOfCore = Annotated[float, Domain(0, 3.6e6, "ms", "of each link of two routers, each way")]
-OfAccess = Annotated[str, Domain(help="impairments of access links: jitter_ms=5,rate_mbit=10")]
-OfCore = Annotated[str, Domain(help="impairments of links of two routers, likewise")]
+OfAccess = Annotated[
+    str, Domain(help="of access links: jitter_ms=5,rate_mbit=10; `_up`: to the core only")
+]
+OfCore = Annotated[str, Domain(help="of links of two routers, likewise")]
 LanKind = Annotated[Lan, Domain(help="the router forwards inside a subnet, or a plain LAN does")]
 
 

@@ -27,8 +27,23 @@ results_option = click.option(
     help="Folder that the run directory goes into.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
-quick_option = click.option("--quick", "variant", flag_value="quick", help="Fewer runs.")
-full_option = click.option("--full", "variant", flag_value="full", help="More sizes and runs.")
+
+
+def _variant(ctx: click.Context, option: click.Parameter, chosen: bool) -> None:
+    """Two flags, one parameter `variant`; click itself would let the last one win in silence."""
+    ctx.params.setdefault("variant", None)
+    if chosen:
+        if ctx.params["variant"] is not None:
+            raise UsageError("--quick --full: they exclude each other; take one of them")
+        ctx.params["variant"] = option.name
+
+
+def _variant_option(name: str, help: str) -> Callable[[Any], Any]:
+    return click.option(f"--{name}", is_flag=True, expose_value=False, callback=_variant, help=help)
+
+
+quick_option = _variant_option("quick", "Fewer runs.")
+full_option = _variant_option("full", "More sizes and runs.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
 )
@@ -60,6 +75,9 @@ def worded(work: Callable[[], Any]) -> int:
 
     try:
         return int(work() or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)  # a page, not a line
+        return 2
     except click.ClickException as error:
         return say(error.format_message(), error.exit_code)
     except (UsageError, OptionError, GraphError) as error:
@@ -67,7 +85,7 @@ def worded(work: Callable[[], Any]) -> int:
     except TestbedError as error:
         return say(str(error), 1)
     except (click.Abort, KeyboardInterrupt):
-        return say("interrupted; runs that were whole are kept", INTERRUPTED)
+        return say("interrupted; run directories that were whole are kept", INTERRUPTED)
     except BrokenPipeError:  # `testbed list protocols | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -52,7 +52,9 @@ def sweep(
     results: Path,
     as_json: bool,
 ) -> int:
-    """Runs EXPERIMENT at many points of its parameters, a grid or a random search.
+    """Runs an experiment on a grid or at random points.
+
+    EXPERIMENT is a shipped name or the path of a TOML file.
 
     The same command goes on with a sweep that was broken off; what is whole is not done again.
     """

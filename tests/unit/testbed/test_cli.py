@@ -50,6 +50,10 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["list", "protocol"], ["unknown kind protocol", "did you mean protocols?"]),
         (["list"], ["Missing argument", "protocols"]),
         (["run", "--frobnicate"], ["--frobnicate"]),
+        (["run", "latency", "--quick", "--full"], ["--quick --full", "take one"]),
+        (["run", "latency", "--set", "protocol=3"], ["protocol=3", "choose a text"]),
+        (["run", "latency", "--set", "topology=true"], ["topology=True", "choose a text"]),
+        (["validate", "C99"], ["unknown claim C99", "did you mean C9", "C1, C2, C3"]),
         (["run", "latency", "--seed", "-1"], ["--seed", "-1"]),
         (["run", "latency", "--repeats", "x"], ["--repeats", "x"]),
         (["run", "latensy"], ["unknown experiment latensy", "did you mean latency?"]),
@@ -68,6 +72,11 @@ def test_a_wrong_argument_is_one_line_and_exits_with_2(
     line = complaint(capsys, *arguments)
     for word in words:
         assert word in line
+
+
+def test_without_a_command_the_help_is_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith("Usage: testbed [OPTIONS] COMMAND [ARGS]...\n\n")
 
 
 @pytest.mark.parametrize("kind", cli.KINDS)
