@@ -151,7 +151,9 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
     return list(isotonic_regression(np.asarray(places) - steps).x + steps)
 
 
-def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True) -> str:
+def conditions(
+    c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True, retention: bool = True
+) -> str:
     """The conditions of an arm in one line; without those of which the plot shows several."""
     drawn = "with" if c["replacement"] else "without"
     stated = [f"{c['evidence']}, {c['topology']}, timing {c['timing']}"]
@@ -159,7 +161,7 @@ def conditions(c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool =
         stated.append(f"fan-out b = {c['fan_out']}")
     if known(c["replacement"]):
         stated.append(f"targets drawn {drawn} replacement")
-    if known(c["retention"]):
+    if retention and known(c["retention"]):
         stated.append(f"retention {c['retention']}")
     if loss_ratio:
         stated.append(f"loss {float(c['loss_ratio']):.0%}")

@@ -58,18 +58,20 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         panel.set_title(name, fontsize=11)
     panels[0].set_ylabel("share of nodes that have the multicast")
     panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
-    judged = all(arm.conditions["retention"] == "forever" for arm in arms)
+    judged = all(arm.conditions["retention"] == "forever" and _calm(arm) for arm in arms)
     plotting.title(figure, ", ".join(CLAIMS) if judged else "", f"{TITLE}, N = {nodes}")
     counts = " and ".join(dict.fromkeys(str(len(curve)) for curve in curves))
     more = len(every) - len(arms)
     left_out = f" Not drawn: {more} more group{'s' * (more > 1)} of runs." if more else ""
-    shown = {name: len(_values(arms, name)) == 1 for name in ("loss_ratio", "fan_out")}
+    named = sorted(str(faults) for faults in _values(arms, "faults") if faults)
+    faults = f"Faults: {'; or '.join(named)}. " if named else ""
+    shown = {name: len(_values(arms, name)) == 1 for name in ("loss_ratio", "fan_out", "retention")}
     plotting.footnote(
         figure,
         f"n = {counts} runs a panel, each a multicast from one node. Band: what "
         f"{BAND[1] - BAND[0]:.0%} of the runs show at each time, without the slowest and the "
         f"fastest tenth. "
-        f"Conditions: {plotting.conditions(arms[0].conditions, **shown)}.{left_out}",
+        f"{faults}Conditions: {plotting.conditions(arms[0].conditions, **shown)}.{left_out}",
     )
     return figure
 
@@ -117,7 +119,8 @@ def _draw_panel(
         middle = np.median(_share(drawn.infected_at, times), axis=0)
         (line,) = axes.plot(times, middle, "--", color=plotting.INK, lw=1.4)
         entries.append((line, "reference, median"))
-    if arm.protocol == "push" and arm.conditions["retention"] == "forever" and loss < 1:
+    forever = arm.conditions["retention"] == "forever"
+    if arm.protocol == "push" and forever and loss < 1 and _calm(arm):
         fan_out = int(arm.conditions["fan_out"])
         model = logistic.infected(nodes, times, fan_out, loss) / nodes
         (line,) = axes.plot(times, model, ":", color=plotting.INK, lw=1.8)
@@ -129,4 +132,9 @@ def _has_reference(arm: Arm) -> bool:
     known = arm.protocol in ("push", "topology_aware")
     free = arm.conditions["timing"] == "free" and arm.conditions["retention"] == "forever"
     ends = arm.conditions["loss_ratio"] < 1
-    return bool(known and free and ends)
+    return bool(known and free and ends and _calm(arm))
+
+
+def _calm(arm: Arm) -> bool:
+    """Whether nothing fails but links: neither the reference nor the model knows of faults."""
+    return not arm.conditions["faults"]

@@ -102,7 +102,7 @@ def _mark(
         until = min([at for at in joins if at > cut], default=end)
         axes.axvspan(cut, until, color="#dddddd", zorder=0)
     if cuts:
-        entries.append((Patch(color="#dddddd"), "the network is parted"))
+        entries.append((Patch(facecolor="#dddddd", edgecolor="#888888"), "the network is parted"))
     if moves := [step for step in steps if step["do"] in ("kill", "restart")]:
         up, at, share = nodes, [0.0], [1.0]
         for step in moves:

@@ -109,6 +109,14 @@ def test_a_plot_says_what_it_shows(name: str, said: list[str], tables: list[RunT
     assert "timing free, fan-out b = 2" in words
 
 
+def test_a_curve_under_faults_names_them_and_no_model_that_knows_none(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    words = words_of(figure_of("infection_curve", simulated["partition_heals"]))
+    assert "Faults: partition" in words
+    assert "lecture's model" not in words and "reference" not in words and "C1" not in words
+
+
 @pytest.mark.parametrize("name", plots.names())
 def test_no_text_leaves_the_page(
     name: str, tables: list[RunTables], simulated: dict[str, list[RunTables]]
