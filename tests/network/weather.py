@@ -157,6 +157,15 @@ def lost(sample: Sample) -> int:
 # One function a kind of impairment: what to ask for, and the figures that come of it.
 
 
+def enough(ratio: float, within: float, tests: int) -> int:
+    """Datagrams that put chance's own error of a loss below `within`, but in 1e-4 of families.
+
+    enough(0.5, 0.002, 20) = 1,302,331, where the standard error is 0.0004.
+    """
+    deviations = stats.norm.isf(FAMILYWISE_ERROR / tests / 2)
+    return int(np.ceil((deviations / within) ** 2 * ratio * (1 - ratio)))
+
+
 def of_loss(run: Run, ratio: float, count: int, per_s: float, tests: int) -> list[Figure]:
     sample = run(Impairment(loss_ratio=ratio), count, per_s)
     return [share(f"loss {ratio:g}", ratio, lost(sample), sample.sent, tests)]
