@@ -10,12 +10,13 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests import packages
 
 pytestmark = pytest.mark.vm
 
@@ -31,9 +32,7 @@ def in_uml(command: list[str], folder: Path, timeout_s: int = TIMEOUT_S) -> str:
 
     `folder` takes what the kernel leaves behind.
     """
-    kernel = shutil.which("linux.uml")
-    if kernel is None:
-        pytest.skip("no linux.uml here; install the Debian package user-mode-linux")
+    kernel = packages.need("linux.uml", "user-mode-linux")
     words = {
         "mem": "768M",
         "uml_dir": f"{folder}/",
