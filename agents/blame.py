@@ -20,4 +20,8 @@ def worded(error: BaseException, protocol: object) -> str:
         if trace.tb_frame.f_code.co_filename == file:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return f"{text} ({file.rpartition('/')[2]}, line {line})" if file and line else text
+    if file and line:
+        return f"{text} ({file.rpartition('/')[2]}, line {line})"
+    if isinstance(error, TypeError) and text.endswith("object is not iterable"):
+        return f"{text}; each method returns a list of actions"  # the driver went through it
+    return text

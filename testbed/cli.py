@@ -278,7 +278,7 @@ def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int
         print_json(report.document(found))
     else:
         report.show(found)
-    return 0 if found.failure is None else 3
+    return 0 if found.ok else 3
 
 
 @cli.command()

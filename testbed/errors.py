@@ -27,6 +27,10 @@ class LabError(TestbedError):
     """The private world of a run cannot be made, entered or kept."""
 
 
+class LabRefused(LabError, UsageError):
+    """The kernel gives no private world here, found before anything is started; exit status 2."""
+
+
 class ShapingError(TestbedError):
     """Loss or delay that was asked for is not what the kernel does."""
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from agents.options import OptionInfo, describe, make
 from agents.registry import Plugin
 from agents.seeds import derive
-from testbed.checking import hostile
+from testbed.checking import hostile, purity
 from testbed.checking.invariants import violations
 from testbed.checking.schedule import CALM_S, Schedule, draw
 from testbed.checking.world import World
@@ -36,6 +36,12 @@ class Report(NamedTuple):
     schedules: int
     promises: list[str]
     failure: Failure | None
+    impurities: list[str]
+    """What its file uses and a protocol must not; nothing is played then."""
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None and not self.impurities
 
 
 def play(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any] | None = None) -> World:
@@ -84,15 +90,17 @@ def examine(
 ) -> Report:
     """Plays schedules with the default options until one fails; `step` is called after each."""
     promises = [PROMISES[name] for name in PROMISES if getattr(plugin.protocol, name)]
+    if impure := purity.impurities(plugin.path.read_text()):
+        return Report(plugin.name, 0, promises, None, impure)
     for number in range(schedules):
         schedule = draw(derive(seed, "schedule", number))
         for find in (wrong, hostile_wrong):
             if find(plugin, schedule):
                 simplest = shrink(schedule, partial(find, plugin))
                 failure = Failure(find(plugin, simplest), simplest)
-                return Report(plugin.name, number + 1, promises, failure)
+                return Report(plugin.name, number + 1, promises, failure, [])
         step()
-    return Report(plugin.name, schedules, promises, None)
+    return Report(plugin.name, schedules, promises, None, [])
 
 
 def hostile_wrong(plugin: Plugin, schedule: Schedule) -> list[str]:

@@ -39,7 +39,8 @@ def document(report: Report) -> dict[str, Any]:
         "protocol": report.protocol,
         "promises": report.promises,
         "schedules": report.schedules,
-        "ok": failure is None,
+        "ok": report.ok,
+        "impurities": report.impurities,
         "failure": found,
     }
 
@@ -48,6 +49,14 @@ def show(report: Report) -> None:
     """Prints the report as text."""
     promises = ", ".join(["no duplicates", "no creation", *report.promises])
     failure = report.failure
+    if report.impurities:
+        click.echo(
+            f"{report.protocol}: a protocol has no clock, socket, file or randomness of its own; "
+            "it is handed `now` and `rng`"
+        )
+        for line in report.impurities:
+            click.echo(f"  {line}")
+        return
     if failure is None:
         click.echo(f"{report.protocol}: kept in {report.schedules} schedules: {promises}")
         return

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from testbed.errors import LabError
+from testbed.errors import LabError, LabRefused
 from testbed.lab.keeper import Keeper
 from testbed.lab.world import inside
 
@@ -36,11 +36,13 @@ def run(main: Callable[[], int], *, shell: bool = False, grace_s: float = GRACE_
     this one, so a lock that another thread holds now stays locked in it. SIGINT, SIGTERM and SIGHUP
     to the caller raise KeyboardInterrupt in `main`, once each; `grace_s` seconds later the lab is
     ended. With `shell`, for a command line, Ctrl-C may come often and ends nothing, and the other
-    two raise SystemExit. Raises LabError when no lab can be made. Call it from the main thread;
+    two raise SystemExit. Raises LabRefused when no lab can be made. Call it from the main thread;
     elsewhere it leaves signals alone.
     """
     if sys.platform != "linux":
-        raise LabError(f"a lab needs Linux, not {sys.platform}; use the virtual machine (vagrant)")
+        raise LabRefused(
+            f"a lab needs Linux, not {sys.platform}; use a virtual machine: vagrant up"
+        )
     return Keeper(shell, grace_s).run(main)
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from testbed.errors import LabError
+from testbed.errors import LabError, LabRefused
 from testbed.lab import ancestors, obstacles, world
 from testbed.lab.world import FORWARDED, Message
 
@@ -50,7 +50,7 @@ class Keeper:
         self._init = 0
         self._ended = False
         self._silent = False
-        self._failure: str | None = None
+        self._failure: LabError | None = None
         self._status: int | None = None
         self._asked = 0  # the last signal forwarded
         self._deadline: float | None = None
@@ -65,7 +65,7 @@ class Keeper:
                 self._turn()
             self._drain()
         if self._failure:
-            raise LabError(self._failure)
+            raise self._failure
         if self._status is not None:
             return self._status if self._status >= 0 else 128 - self._status
         return 128 + self._asked if self._asked else _KILLED
@@ -149,7 +149,8 @@ class Keeper:
             try:
                 _write_maps(self._child)
             except OSError as error:
-                self._failure = obstacles.explain("maps", error.errno or 0, str(error))
+                text = obstacles.explain("maps", error.errno or 0, str(error))
+                self._failure = LabRefused(text)
                 self._channel.shutdown(socket.SHUT_WR)
             else:
                 self._go()
@@ -157,7 +158,7 @@ class Keeper:
             self._go()
         elif kind == Message.FAILED:
             step, number, text = value
-            self._failure = obstacles.explain(step, number, text)
+            self._failure = LabRefused(obstacles.explain(step, number, text))
         elif kind == Message.STATUS:
             self._status = value
 
@@ -202,7 +203,8 @@ class Keeper:
             while not self._silent:
                 self._on_message()
         if self._status is None and not self._init:
-            self._failure = self._failure or "the lab was killed while it was made; run it again"
+            killed = "the lab was killed while it was made; run it again"
+            self._failure = self._failure or LabError(killed)
 
     def _reap(self) -> None:
         for child in (self._child, self._init):

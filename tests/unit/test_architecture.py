@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.checking import purity
 from topologies import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -19,15 +20,7 @@ LONGEST = 400  # lines
 Files = dict[str, str]
 """Text by path relative to the root, so that a rule can be given a small bad project."""
 
-# What a protocol may use besides its own file: state, numbers and randomness that is handed to it.
-PURE_STDLIB = {
-    *("__future__", "abc", "array", "bisect", "collections", "dataclasses", "difflib", "enum"),
-    *("fractions", "functools", "heapq", "itertools", "math", "operator", "random", "statistics"),
-    *("struct", "types", "typing", "zlib"),
-}
-PROTOCOL_MAY_USE = {"api", "options", "parts", "wire"}
-PURE_AGENTS = {*PROTOCOL_MAY_USE, "seeds", "timing"}
-WORLDLY_NAMES = {"__import__", "eval", "exec", "hash", "id", "input", "open", "print"}
+PURE_AGENTS = {*purity.AGENTS, "seeds", "timing"}
 
 KNOWS_MININET = re.compile(r"topologies/mn\.py|testbed/(network|shaping)/.*\.py|testbed/shell\.py")
 PURE_FOLDERS = re.compile(r"testbed/(metrics|theory|claims|plots)/.*\.py")
@@ -79,23 +72,13 @@ def agents_stand_alone(files: Files) -> list[str]:
 def protocols_are_pure(files: Files) -> list[str]:
     """A protocol decides and never acts: no clock, no socket, no randomness of its own."""
     pure = "|".join(PURE_AGENTS)
-    found = []
-    for path, text in python(files, rf"agents/((protocols|parts)/.*|{pure})\.py").items():
-        allowed = PURE_AGENTS if path.count("/") == 1 else PROTOCOL_MAY_USE
-        for name in imports(text):
-            parts = [*name.split("."), ""]
-            if name == "random" or (parts[0] == "random" and parts[1] != "Random"):
-                found.append(f"{path} uses the global {name}")
-            elif not (parts[1] in allowed if parts[0] == "agents" else parts[0] in PURE_STDLIB):
-                found.append(f"{path} imports {name}")
-        if "/protocols/" in path:
-            calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-            found += [
-                f"{path} calls {call.id}"
-                for call in calls
-                if isinstance(call, ast.Name) and call.id in WORLDLY_NAMES
-            ]
-    return found
+    return [
+        f"{path} {impurity}"
+        for path, text in python(files, rf"agents/((protocols|parts)/.*|{pure})\.py").items()
+        for impurity in purity.impurities(
+            text, PURE_AGENTS if path.count("/") == 1 else purity.AGENTS
+        )
+    ]
 
 
 def topologies_are_data(files: Files) -> list[str]:

@@ -30,7 +30,7 @@ def test_the_protocol_of_the_readme_floods(tmp_path: Path) -> None:
     copies = [send for send in sends if isinstance(send, Send)]
     assert [copy.to for copy in copies] == [1, 2, 3]
     assert list(source.on_message(copies[0].message, 1, 0.1)) == []
-    assert report.check(str(file), 20, 1, Progress()).failure is None
+    assert report.check(str(file), 20, 1, Progress()).ok
 
 
 def test_the_experiment_of_the_tutorial_loads(tmp_path: Path) -> None:

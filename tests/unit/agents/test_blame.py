@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from agents import blame
 
@@ -35,3 +36,11 @@ def test_an_error_from_elsewhere_has_no_line() -> None:
 
 def test_an_error_without_words_ends_with_its_name() -> None:
     assert words(Broken().refuse, object()) == "NotImplementedError"
+
+
+def test_an_action_that_is_no_list_is_told_what_to_return() -> None:
+    def drive() -> None:
+        for _ in cast("list[object]", 7):
+            pass
+
+    assert words(drive, object()).endswith("not iterable; each method returns a list of actions")

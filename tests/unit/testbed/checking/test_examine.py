@@ -16,7 +16,7 @@ from agents.parts.rumours import Rumours
 from agents.registry import Plugin
 from agents.seeds import derive
 from testbed import cli
-from testbed.checking import examine
+from testbed.checking import examine, purity
 from testbed.checking.schedule import Schedule, draw
 from testbed.checking.world import World
 
@@ -164,3 +164,36 @@ def test_the_command_is_content_with_a_shipped_protocol(
     assert cli.main(["check", "centralized", "--schedules", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] and told["promises"] == ["order", "delivery"] and told["schedules"] == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import math\nimport time", "line 2: imports time"),
+        ("def f():\n    from socket import socket", "line 2: imports socket.socket"),
+        ("import random", "line 1: imports random"),
+        ("from random import choice", "line 1: imports random.choice"),
+        ("from agents.runner import Runner", "line 1: imports agents.runner.Runner"),
+        ("from . import other", "line 1: imports .other"),
+        ("x = 1\nprint(x)", "line 2: calls print"),
+    ],
+)
+def test_what_a_protocol_must_not_use_is_named_with_its_line(source: str, words: str) -> None:
+    assert purity.impurities(source) == [words]
+
+
+def test_what_a_protocol_may_use_is_no_impurity() -> None:
+    source = "import random as r\nfrom agents.api import Send\nfrom agents.parts import targets\n"
+    allowed = source.replace("import random as r", "from random import Random")
+    assert purity.impurities(allowed) == []
+    assert purity.impurities(source) != []
+
+
+def test_check_ends_with_the_line_of_an_impurity(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = registry.load("push").path.read_text()
+    file = tmp_path / "timed.py"
+    file.write_text(shipped.replace("TYPE = 0x10", "TYPE = 0x90") + "\nimport time\n")
+    assert cli.main(["check", str(file)]) == 3
+    assert f"line {len(shipped.splitlines()) + 2}: imports time" in capsys.readouterr().out

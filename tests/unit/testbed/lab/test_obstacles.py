@@ -64,7 +64,9 @@ def test_a_refusal_is_explained_on_one_line_with_its_remedy(
 ) -> None:
     text = obstacles.explain(step, number, "refused", root=root, read=files.get)
     assert words in text
-    assert text.startswith(f"no private world for the network ({step}: refused): ")
+    assert text.startswith(
+        f"no private world for the network ({step}: {errno.errorcode[number]}): "
+    )
     assert "\n" not in text
 
 
