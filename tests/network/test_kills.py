@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.network, pytest.mark.kills]
 
 def test_nothing_is_left_whoever_is_killed_when() -> None:
     found = kills.series(12, seed=1)
-    assert [kill.role for kill in found[:9]] == list(kills.ROLES)
+    roles = [kill.role for kill in found[:10]]
+    assert roles in ([*kills.ROLES], [*kills.ROLES[:-1], kills.ROLES[0]])
     assert [kill for kill in found if kill.left] == []
 
 
