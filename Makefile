@@ -13,7 +13,7 @@ test: setup
 	$(bin)/mypy
 	$(bin)/pytest -q
 
-# Writes docs/claims.md and docs/protocols.md anew; `make docs RUN=results/validation/...` takes the verdicts of that run.
+# Writes docs/claims.md and docs/protocols.md anew; `make docs RUN="results/validation/..."` takes the verdicts of those runs.
 docs: setup
 	$(bin)/python -m testbed.claims_page $(RUN)
 	$(bin)/python -m testbed.protocols_page

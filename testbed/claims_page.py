@@ -1,8 +1,9 @@
 """Writes docs/claims.md: what each claim file registers, and the verdicts of a validation.
 
-    python -m testbed.claims_page [RUN]
+    python -m testbed.claims_page [RUN ...]
 
-RUN is the directory of a validation; without one the verdicts that the page has are kept.
+RUN is the directory of a validation; a claim that several have judged is taken from the last of
+them. Without one the verdicts that the page has are kept.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
 HEAD = """# Claims
 
 Written by `make docs` from the files in `testbed/claims/`: what was registered before the first
-run. The last section has the verdicts of a validation.
+run. The last section has the verdicts of the newest validations.
 
 A part is a *form* (order of growth), a *constant*, or another statement that can fail by itself; it
 holds between the bounds of its margin. Where a constant is expected to be refuted, the form may
@@ -43,15 +44,23 @@ def registered() -> str:
     return "\n".join([*lines, "", *map(_section, found)])
 
 
-def verdicts(rows: Sequence[Mapping[str, Any]], run: str) -> str:
-    """The last section: a line for each part and set of conditions."""
+def verdicts(judged: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]]) -> str:
+    """The last section: a line for each part and set of conditions.
+
+    `judged` has by claim the validation that it is taken from, and its rows.
+    """
+    sources: dict[str, list[str]] = {}
+    for claim, (run, _) in judged.items():
+        sources.setdefault(run, []).append(claim)
     lines = [
         VERDICTS,
-        f"Of the validation {run}. Intervals are at the level that the family leaves.\n",
+        "Of these validations; intervals are at the level that the family leaves.\n",
+        *(f"- {run}: {', '.join(ids)}" for run, ids in sources.items()),
+        "",
         "| claim | part | conditions | predicted | measured | runs | verdict |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
+    for row in (row for _, rows in judged.values() for row in rows):
         cells = (
             row["claim"],
             row["part"],
@@ -127,23 +136,32 @@ def _measured(row: Mapping[str, Any]) -> str:
     return f"{_number(row['measured'])} [{_number(row['low'])}, {_number(row['high'])}]"
 
 
-def judged(run: Path) -> str:
-    """The last section, of the verdicts of a run directory. Raises `RunError` for one without."""
-    path = run / "verdicts.json"
-    rows = intact.document(path).get("verdicts")
-    try:
-        return verdicts(rows, run.resolve().name)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise RunError(f"{path}: not verdicts ({reason}); validate again") from error
+def judged(runs: Sequence[Path]) -> str:
+    """The last section, of the verdicts of run directories. Raises `RunError` for one without."""
+    found: dict[str, tuple[str, list[Mapping[str, Any]]]] = {}
+    for run in runs:
+        path = run / "verdicts.json"
+        try:
+            rows = intact.document(path)["verdicts"]
+            mine = {
+                claim: (run.resolve().name, [row for row in rows if row["claim"] == claim])
+                for claim in dict.fromkeys(row["claim"] for row in rows)
+            }
+            verdicts(mine)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise RunError(f"{path}: not verdicts ({reason}); validate again") from error
+        found |= mine
+    ids = [claims.load(name).CLAIM.id for name in claims.names()]
+    return verdicts({id: found[id] for id in ids if id in found})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the page; `arguments` is at most one run directory; 2 if it has no verdicts."""
+    """Writes the page; `arguments` are run directories; 2 if one has no verdicts."""
     tail = kept(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else ""
     if arguments:
         try:
-            tail = judged(Path(arguments[0]))
+            tail = judged([Path(each) for each in arguments])
         except RunError as error:
             print(f"testbed: {error}", file=sys.stderr)
             return 2

@@ -35,8 +35,12 @@ def entries(kind: str) -> list[dict[str, Any]]:
     return [{"name": path.stem, "about": first_sentence(path)} for path in _plugins(HERE / kind)]
 
 
-def check_claims(names: Sequence[str]) -> tuple[str, ...]:
-    """The numbers of claims given as `C1`, `c1` or by the name of their file; all when none is."""
+def check_claims(names: Sequence[str], *, checks: bool = True) -> tuple[str, ...]:
+    """The numbers of claims given as `C1`, `c1` or by the name of their file; all when none is.
+
+    Without `checks` all are those of the lecture, which have numbers: what is a check of the
+    testbed by itself (twins) has to be named.
+    """
     listed = entries("claims")
     known = {str(entry[key]).casefold(): str(entry["id"]) for entry in listed for key in KEYS}
     for name in names:
@@ -46,7 +50,8 @@ def check_claims(names: Sequence[str]) -> tuple[str, ...]:
             )
             ids = ", ".join(entry["id"] for entry in listed)
             raise UsageError(f"unknown claim {name}; {guess}there are {ids}")
-    chosen = [known[name.casefold()] for name in names] or [entry["id"] for entry in listed]
+    numbered = [entry["id"] for entry in listed if checks or entry["id"][1:].isdigit()]
+    chosen = [known[name.casefold()] for name in names] or numbered
     return tuple(dict.fromkeys(chosen))
 
 

@@ -18,6 +18,8 @@ from testbed.judging.verdict import Verdict
 from testbed.tables import CELL
 
 STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
+SOURCE = {"emulated": "hosts"}
+"""Evidence, in a word of the reader's."""
 SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")
 """Metrics in the table of a run; the document has all of them."""
 SHOWN_OF_STREAMS = (
@@ -89,8 +91,9 @@ class Outcome:
     def _show_verdicts(self, console: Console) -> None:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("claim", min_width=14)
-        for name in ("predicted", "measured", "verdict", "plot"):
+        for name in ("predicted", "measured", "verdict"):
             table.add_column(name, no_wrap=True)
+        table.add_column("plot", overflow="fold")
         for row in self.verdicts:
             table.add_row(
                 f"{row.claim} {_part(row, self.verdicts)}",
@@ -142,9 +145,12 @@ def _conditions(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(row: Verdict, rows: Sequence[Verdict]) -> str:
-    """The part, with the conditions that tell its rows apart when there are several."""
+    """The part, with what tells its rows apart when there are several: first of all, where the
+    evidence comes from; then the conditions of those that come from there."""
     alike = [other for other in rows if (other.claim, other.part) == (row.claim, row.part)]
-    told = told_apart(row.conditions, [other.conditions for other in alike])
+    same = [other.conditions for other in alike if other.evidence == row.evidence]
+    source = [SOURCE.get(row.evidence, row.evidence)] if len(same) < len(alike) else []
+    told = ", ".join(filter(None, [*source, told_apart(row.conditions, same)]))
     return f"{row.part} ({told})" if told else row.part
 
 

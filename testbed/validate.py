@@ -172,8 +172,9 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     if not plan.left_out:
         return ()
     found = (claimed.load(name).CLAIM for name in plan.claims)
+    longer = "" if plan.variant == "quick" else " --full"
     without = [claim.id for claim in found if set(claim.experiments) & set(plan.left_out)]
     return (
-        f"--{plan.variant} has no time for all runs on hosts of {', '.join(without)}; "
-        "`testbed validate` runs them",
+        f"not all runs on hosts of {', '.join(without)} belong to this length; "
+        f"`testbed validate{longer}` runs them",
     )

@@ -146,7 +146,7 @@ def _health(data: bytes) -> None:
 def _verdicts(data: bytes) -> None:
     path = _file("verdicts.json", data)
     try:
-        claims_page.judged(path.parent)
+        claims_page.judged([path.parent])
     except RunError as error:
         assert "\n" not in str(error)
 

@@ -24,7 +24,7 @@ from testbed.simulator.rounds import median, rumor, uniform
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 
-FACTOR = {"quick": 1.0, "default": 3.0, "full": 10.0}
+FACTOR = {"quick": 1.0, "default": 2.0, "full": 10.0}
 """Runs for each run that a claim asks for, by the variant of a validation."""
 
 PER_NODE = 1 << 14

@@ -134,7 +134,7 @@ def told_apart(mine: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]
     return ", ".join(
         str(value) if isinstance(value, str) else f"{SHORT.get(key, key)} = {value}"
         for key, value in own.items()
-        if any(other.get(key) != value for other in others)
+        if value != "" and any(other.get(key) != value for other in others)
     )
 
 

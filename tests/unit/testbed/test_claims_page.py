@@ -40,3 +40,18 @@ def test_verdicts_are_taken_from_a_run_and_kept_without_one(
     assert written.count("| not run |") == 1
     claims_page.main([])
     assert claims_page.PAGE.read_text(encoding="utf-8") == written
+
+
+def test_a_claim_judged_twice_is_taken_from_the_last_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims_page, "PAGE", tmp_path / "claims.md")
+    judged = claims.judge(["C4", "C3"], [], None, Engines(factor=0.1))
+    for run, rows in (("old", judged), ("new", [row for row in judged if row.claim == "C3"])):
+        (tmp_path / run).mkdir()
+        document = {"verdicts": [row.row() for row in rows]}
+        (tmp_path / run / "verdicts.json").write_text(json.dumps(document))
+    assert claims_page.main([str(tmp_path / "old"), str(tmp_path / "new")]) == 0
+    written = claims_page.PAGE.read_text(encoding="utf-8")
+    assert "- new: C3\n- old: C4\n" in written
+    assert written.count("| C3 | bound |") == 1

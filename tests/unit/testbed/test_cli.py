@@ -113,6 +113,12 @@ def test_no_claim_named_means_all_of_them() -> None:
     assert list(listing.check_claims([])) == [each["id"] for each in listing.entries("claims")]
 
 
+def test_a_check_of_the_testbed_has_to_be_named_in_a_short_validation() -> None:
+    claims = listing.check_claims([], checks=False)
+    assert "C1" in claims and "twins" not in claims
+    assert listing.check_claims(["twins"], checks=False) == ("twins",)
+
+
 @pytest.mark.parametrize(
     ("verdicts", "expected"),
     [
