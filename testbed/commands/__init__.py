@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from testbed.errors import LabError, TestbedError, UsageError
+from testbed.errors import LabRefused, TestbedError, UsageError
 
 INTERRUPTED = 130
 
@@ -60,7 +60,7 @@ def in_lab(work: Callable[[], int]) -> int:
     from testbed import lab
 
     if problem := lab.problem():
-        raise LabError(problem)
+        raise LabRefused(problem)
     return lab.run(lambda: worded(work))
 
 

@@ -30,8 +30,8 @@ def explain(
 ) -> str:
     """Returns one line: what was refused, why, and the remedy.
 
-    `step` failed with the error `number`, or with `text` where that has no name; `root`: the user
-    is (default: asked of the system).
+    `step` and `text` say what failed with the error `number`; `root`: the user is (default: asked
+    of the system).
     """
     if root is None:
         root = os.geteuid() == 0
@@ -46,8 +46,8 @@ def explain(
     if reason is None:
         remedy = "run it with sudo" if not root else "run it on a machine or in a VM of its own"
         reason = f"the kernel refused it; {remedy}"
-    # ENOSPC and the like by their names: "No space left on device" is not what it means here.
-    what = errno.errorcode.get(number, text)
+    # unshare's ENOSPC by its name: "No space left on device" is not what it means.
+    what = errno.errorcode.get(number, text) if step == "unshare" else text
     return f"no private world for the network ({step}: {what}): {reason}"
 
 

@@ -64,9 +64,8 @@ def test_a_refusal_is_explained_on_one_line_with_its_remedy(
 ) -> None:
     text = obstacles.explain(step, number, "refused", root=root, read=files.get)
     assert words in text
-    assert text.startswith(
-        f"no private world for the network ({step}: {errno.errorcode[number]}): "
-    )
+    what = errno.errorcode[number] if step == "unshare" else "refused"
+    assert text.startswith(f"no private world for the network ({step}: {what}): ")
     assert "\n" not in text
 
 
