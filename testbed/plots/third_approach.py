@@ -141,7 +141,8 @@ def _runs(tables: RunTables) -> pd.DataFrame:
 
 
 def _exponent(mine: pd.DataFrame, cost: str) -> tuple[float, float, float]:
-    """The growth of a cost over the sizes, and its interval; NaN where it has none."""
+    """The growth of a cost over the sizes, and its interval; NaN where it has none, as where a
+    size has a single count."""
     if len(mine) < 3 or not (mine[cost] > 0).all():
         return (np.nan,) * 3
     means = [
@@ -149,6 +150,8 @@ def _exponent(mine: pd.DataFrame, cost: str) -> tuple[float, float, float]:
         for value, se in zip(mine[cost], mine[f"{cost}_se"].fillna(0.0), strict=True)
     ]
     growth = stats.exponent(list(mine["nodes"]), means)
+    if mine[f"{cost}_se"].isna().any():  # the streams of a size ran at once: one count for all
+        return growth.value, np.nan, np.nan
     return (growth.value, *growth.interval(LEVEL))
 
 
