@@ -189,12 +189,12 @@ def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_one_json_document(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     small(tmp_path)
     arguments = ["simulate", str(tmp_path / "small.toml"), "--seed", "3", "--json"]
     assert main([*arguments, "--repeats", "2", "--results", str(tmp_path / "r")]) == 0
-    streams = capsys.readouterr()
+    streams = capfd.readouterr()
     document = json.loads(streams.out)
     assert (document["schema"], document["engine"], document["seed"]) == (1, "event", 3)
     assert [row["runs"] for row in document["summary"]] == [2] * 4
