@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from testbed import claims as claimed
 from testbed import (
@@ -23,11 +25,13 @@ from testbed import (
 from testbed.health import merged
 from testbed.judging.engines import FACTOR, Engines
 from testbed.judging.looks import spending
-from testbed.judging.verdict import ALPHA, INCONCLUSIVE
+from testbed.judging.verdict import ALPHA, INCONCLUSIVE, Finding
 from testbed.outcome import Outcome
 from testbed.plans import Plan, Step
 from testbed.progress import Progress
 from testbed.resumption import NAME, Ledger
+from testbed.tables import RunTables
+from testbed.workers import Workers
 
 
 def validate(
@@ -43,7 +47,8 @@ def validate(
 ) -> Outcome:
     """Runs what the claims need, each experiment in a run directory of its own, and judges.
 
-    Claims that take samples of the engines get them afterwards, when no host needs the processor.
+    The claims are judged afterwards, on all processors, since many take samples of the engines and
+    no host needs the processors any more.
     The verdicts go into a directory `validation/...` that names those runs. `stand_ins` maps the
     protocol that a claim is about to the one (a name or a file) that is judged in its place. With
     `resume`, the runs that the same validation had finished when it was interrupted are taken. All
@@ -65,21 +70,14 @@ def validate(
 def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> Outcome:
     engines = Engines(ledger.seed, FACTOR[plan.variant])
     progress.expect(sum(s.expected_s for s in plan.steps if s.name not in ledger.whole))
-    progress.expect(claimed.modelled_s(plan.claims, engines))
+    progress.expect(sum(claimed.expected_s(name, engines) for name in plan.claims))
     work = Work(plan, ledger, folder, progress)
     alphas = {family: work.look_at(family) for family in plan.looks}
     work.carry_out([step for step in plan.steps if not step.look])
     paths = [ledger.whole[step.name] for step in plan.steps if step.name in ledger.whole]
     tables = [results.load(path) for path in paths]
-    verdicts = claimed.judge(
-        plan.claims,
-        tables,
-        plan.stand_in,
-        engines,
-        progress,
-        left_out=plan.left_out,
-        alphas=alphas,
-    )
+    found, drawn_samples = _findings(plan, tables, engines, progress)
+    verdicts = claimed.settle(found, alphas)
     health = merged([each.health for each in tables])
     with results.new_run(folder, NAME, ledger.seed) as directory:
         drawn = plots.draw(tables, directory.partial / "plots", of=claimed.experiments())
@@ -94,7 +92,7 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
                 "runs": [str(path) for path in paths],
                 "alphas": alphas,
                 "stand_in": plan.stand_in,
-                "engines": engines.drawn,
+                "engines": drawn_samples,
                 **metadata.describe(),
             },
         )
@@ -113,6 +111,34 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
         tables=claimed.tables(verdicts),
         notes=_notes(plan),
     )
+
+
+def _findings(
+    plan: Plan, tables: Sequence[RunTables], engines: Engines, progress: Progress
+) -> tuple[list[Finding], list[dict[str, Any]]]:
+    """What the claims find, in their order, and the samples that they drew of the engines.
+
+    Each claim has a process of its own: a sample's seed is that of its conditions, so that it does
+    not matter which claim draws it, nor when.
+    """
+    names = claimed.files(plan.claims)
+    answers: dict[str, tuple[list[Finding], list[dict[str, Any]]]] = {}
+
+    def find(name: str) -> tuple[list[Finding], list[dict[str, Any]]]:
+        found = claimed.findings(name, tables, plan.stand_in, engines, left_out=plan.left_out)
+        return found, engines.drawn
+
+    waiting = list(names)
+    with Workers[str](find) as busy:
+        while waiting or len(busy):
+            while waiting and len(busy) < len(os.sched_getaffinity(0)):
+                busy.start(waiting.pop())
+            progress.note(f"{len(waiting) + len(busy)} claims to judge")
+            for answer in busy.answers():
+                answers[answer.task] = answer.value
+                progress.advance(claimed.expected_s(answer.task, engines))
+    samples = {row["seed"]: row for name in names for row in answers[name][1]}
+    return [each for name in names for each in answers[name][0]], list(samples.values())
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,10 @@ from testbed.errors import UsageError, near
 from testbed.judging import verdict
 from testbed.judging.claim import Claim
 from testbed.judging.engines import Engines
-from testbed.progress import Progress
 from testbed.tables import RunTables
 
-MODEL_S = 1.5
-"""Roughly how long the engines take for a claim, for the progress bar: 20 s for all of them."""
+MODEL_S = 2.0
+"""Roughly how long the engines take for a claim, for the progress bar: 30 s for all of them."""
 
 
 def names() -> list[str]:
@@ -43,9 +42,9 @@ def registered() -> dict[str, int]:
     return {claim.id: claim.tests for claim in _all()}
 
 
-def modelled_s(chosen: Sequence[str], engines: Engines) -> float:
-    """Roughly how long the engines take for these claims."""
-    return MODEL_S * engines.factor * sum(hasattr(load(name), "model") for name in chosen)
+def expected_s(name: str, engines: Engines) -> float:
+    """Roughly how long it takes to judge a claim."""
+    return MODEL_S * engines.factor if hasattr(load(name), "model") else 0.0
 
 
 def experiments() -> dict[str, tuple[str, ...]]:
@@ -63,27 +62,52 @@ def judge(
     tables: Sequence[RunTables],
     stand_in: Mapping[str, str] | None = None,
     engines: Engines | None = None,
-    progress: Progress | None = None,
     *,
     left_out: Collection[str] = (),
     alphas: Mapping[str, float] | None = None,
 ) -> list[verdict.Verdict]:
     """The verdicts of the claims named (all of them when none is) on the runs given.
 
+    `alphas` are the error rates of families that are looked at more than once; the rest is as in
+    `findings`.
+    """
+    found = (findings(n, tables, stand_in, engines, left_out=left_out) for n in files(chosen))
+    return settle([each for several in found for each in several], alphas)
+
+
+def files(chosen: Sequence[str]) -> list[str]:
+    """File names of the claims named (all of them when none is), each once."""
+    return list(dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()))
+
+
+def findings(
+    name: str,
+    tables: Sequence[RunTables],
+    stand_in: Mapping[str, str] | None = None,
+    engines: Engines | None = None,
+    *,
+    left_out: Collection[str] = (),
+) -> list[verdict.Finding]:
+    """What one claim finds on the runs given, and on samples of the engines.
+
     `stand_in` maps a protocol that a claim is about to the one that takes its place, so that a
     protocol of one's own is held to the same claim. Without `engines` no samples are drawn.
     `left_out` are experiments that were not run since the validation is a short one: what they
-    alone could tell is "not run". `alphas` are the error rates of families that are looked at more
-    than once.
+    alone could tell is "not run".
     """
-    findings: list[verdict.Finding] = []
-    for name in dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()):
-        module = load(name)
-        if hasattr(module, "judge"):
-            findings += _judged(module, tables, stand_in, left_out)
-        if hasattr(module, "model"):
-            findings += _modelled(module, stand_in, engines, progress or Progress())
-    return verdict.settle(findings, registered(), families(), alphas)
+    module, found = load(name), []
+    if hasattr(module, "judge"):
+        found += _judged(module, tables, stand_in, left_out)
+    if hasattr(module, "model"):
+        found += _modelled(module, stand_in, engines)
+    return found
+
+
+def settle(
+    found: Sequence[verdict.Finding], alphas: Mapping[str, float] | None = None
+) -> list[verdict.Verdict]:
+    """The verdicts that the findings of several claims come to, see `judging.verdict.settle`."""
+    return verdict.settle(found, registered(), families(), alphas)
 
 
 def tables(verdicts: Sequence[verdict.Verdict]) -> dict[str, list[list[str]]]:
@@ -123,16 +147,13 @@ def _modelled(
     module: ModuleType,
     stand_in: Mapping[str, str] | None,
     engines: Engines | None,
-    progress: Progress,
 ) -> list[verdict.Finding]:
     claim: Claim = module.CLAIM
     if engines is None:
         return claim.skipped(because="it takes samples of the engines, see `testbed validate`")
     if stand_in:
         return claim.skipped(because=f"the engines do not know {', '.join(stand_in.values())}")
-    progress.note(f"{claim.id}, from the engines")
     found: list[verdict.Finding] = module.model(engines)
-    progress.advance(MODEL_S * engines.factor)
     return found
 
 

@@ -31,7 +31,7 @@ from testbed.replicates import derive
 from testbed.sweep import plan as plans
 from testbed.sweep import space
 from testbed.sweep.plan import Plan, Trial
-from testbed.sweep.workers import Answer, Workers
+from testbed.workers import Answer, Workers
 
 TABLE = "trials.parquet"
 EMULATED, SIMULATED = "emulated", "simulated"

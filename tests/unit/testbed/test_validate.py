@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from testbed import claims
+from testbed.judging.engines import Engines
 from testbed.judging.verdict import NOT_RUN, SUPPORTED
 from testbed.outcome import Outcome
 from testbed.progress import Progress
@@ -42,6 +43,15 @@ def test_a_validation_by_the_engines_lists_what_was_drawn(tmp_path: Path) -> Non
 def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
     rows = [[row.row() for row in judged(tmp_path, seed).verdicts] for seed in (3, 3, 4)]
     assert rows[0] == rows[1] != rows[2]
+
+
+def test_claims_judged_in_processes_of_their_own_find_what_they_find_in_one(
+    tmp_path: Path,
+) -> None:
+    rows = claims.judge(["C4", "C13", "C16"], [], None, Engines(3), left_out=["ack_implosion"])
+    apart = {(row.claim, row.part): row for row in judged(tmp_path).verdicts}
+    together = {(row.claim, row.part): row for row in rows if row.evidence != "emulated"}
+    assert together and together == {key: apart[key] for key in together}
 
 
 def test_what_only_a_longer_validation_runs_is_no_failure_of_a_short_one() -> None:

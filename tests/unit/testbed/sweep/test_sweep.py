@@ -141,7 +141,7 @@ def test_a_trial_that_is_killed_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "_simulated", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(TestbedError, match="a trial was killed"):
+    with pytest.raises(TestbedError, match="a process was killed"):
         swept(tmp_path)
 
 

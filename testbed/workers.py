@@ -1,6 +1,6 @@
-"""Trials in processes of their own, some at a time: a crash costs one trial, and memory is freed.
+"""Tasks in processes of their own, some at a time: a crash costs one task, and memory is freed.
 
-Each is forked from the command, so that nothing is imported twice, and dies with it. What a trial
+Each is forked from the command, so that nothing is imported twice, and dies with it. What a task
 answers, or the error that it ends with, comes through a pipe.
 """
 
@@ -90,7 +90,7 @@ class Workers(Generic[Task]):
                 failure, value = worker.answers.recv()
             except EOFError:
                 failure = TestbedError(
-                    f"a trial was killed ({worker.task}); is memory short? run the sweep again"
+                    f"a process was killed ({worker.task}); is memory short? run the command again"
                 )
             worker.process.join()
             worker.answers.close()
