@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from random import Random
 
+from agents.api import NodeId, View
+
 
 def size(group: range, without: range) -> int:
     """Counts the nodes of `group` that are not in `without`, a part of it."""
@@ -39,3 +41,9 @@ def pick_many(
     if replacement:
         return [member(group, without, rng.randrange(left)) for _ in range(count)]
     return [member(group, without, index) for index in rng.sample(range(left), count)]
+
+
+def others(rng: Random, view: View, count: int, replacement: bool) -> list[NodeId]:
+    """Draws `count` nodes of the whole group but the node itself, as `pick_many` does."""
+    me = range(view.me, view.me + 1)
+    return pick_many(rng, view.everyone, me, count, replacement)

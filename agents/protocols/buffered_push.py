@@ -48,9 +48,8 @@ class BufferedPush(Protocol):
 
     def draw(self) -> list[NodeId]:
         """The b targets of one round."""
-        view, options = self.view, self.options
-        me = range(view.me, view.me + 1)
-        return targets.pick_many(self.rng, view.everyone, me, options.fan_out, options.replacement)
+        options = self.options
+        return targets.others(self.rng, self.view, options.fan_out, options.replacement)
 
     def multicast(self, payload: bytes, now: float) -> Actions:
         id, kept = self.new_id()

@@ -228,10 +228,7 @@ class Pbcast(Protocol):
         return self._others(options.fan_out)
 
     def _others(self, number: int) -> list[NodeId]:
-        view = self.view
-        return targets.pick_many(
-            self.rng, view.everyone, range(view.me, view.me + 1), number, False
-        )
+        return targets.others(self.rng, self.view, number, replacement=False)
 
     def _ask(self, digest: Message, sender: NodeId) -> Actions:
         """Asks the sender of a digest for what is missing here."""

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 from scipy.stats import chisquare
 
-from agents.parts.targets import pick, pick_many
+from agents.api import View
+from agents.parts.targets import others, pick, pick_many
 
 
 def test_every_other_node_is_drawn_equally_often() -> None:
@@ -51,3 +52,11 @@ def test_more_targets_than_nodes_without_replacement_is_an_error() -> None:
         pick_many(Random(1), range(3), range(1), 3, replacement=False)
     with pytest.raises(ValueError):
         pick(Random(1), range(1), range(1))
+
+
+@pytest.mark.parametrize("me", [0, 3, 6])
+def test_the_others_are_the_whole_group_without_the_node_itself(me: int) -> None:
+    view = View(me, (range(me, me + 1), range(7)))
+    assert sorted(others(Random(1), view, 6, replacement=False)) == [
+        node for node in range(7) if node != me
+    ]
