@@ -10,6 +10,7 @@ tell good runs from bad ones, while lateness did.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,20 @@ FAILED = "failed: "
 """What the report of an exception in a protocol has, and no other reason."""
 
 REMEDY_OF_FAILURES = "to mend the protocol; `testbed check` finds the shortest way to its error"
+
+
+LATE_ALONE = re.compile(r"((^|; )\w+ \d+ ms late at p99, limit \d+ ms)+")
+
+
+def spoilt(state: Mapping[str, Any], runs: pd.DataFrame) -> bool:
+    """Whether runs may not be judged, and lateness is all that speaks against any of them.
+
+    Then the machine was busy with something else, which tells nothing of what would have been
+    measured. A death, an error or an unexplained datagram does, and must be looked into.
+    """
+    reasons = runs.loc[runs["voided"], "reasons"]
+    late = all(LATE_ALONE.fullmatch(reason) for reason in reasons)
+    return not state["ok"] and not state["unexplained"] and late
 
 
 def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:

@@ -31,11 +31,19 @@ class Ledger:
         self._path = path
         self.seed = seed
         self.whole = dict(whole)
+        self.spoilt: dict[str, Path] = {}
 
-    def add(self, name: str, run_dir: Path) -> None:
-        """An experiment is whole; said on the disk before the next one starts."""
+    def add(self, name: str, run_dir: Path, spoilt: Path | None = None) -> None:
+        """An experiment is whole; said on the disk before the next one starts.
+
+        `spoilt` is its first run directory, when that one could not be judged.
+        """
         self.whole[name] = run_dir
-        _append(self._file, {"experiment": name, "run_dir": str(run_dir.resolve())})
+        line = {"experiment": name, "run_dir": str(run_dir.resolve())}
+        if spoilt is not None:
+            self.spoilt[name] = spoilt
+            line["spoilt"] = str(spoilt.resolve())
+        _append(self._file, line)
 
     def finish(self) -> None:
         """Nothing is left to go on with."""
@@ -76,9 +84,10 @@ def resume(folder: Path, request: Mapping[str, Any], seed: int | None) -> Ledger
             file.truncate(0)  # a line that was cut short would spoil the next one
             ledger = Ledger(file, path, int(header["seed"]), {})
             _append(file, header)
-            for name, run_dir in whole.items():
-                if (run_dir / "manifest.json").is_file():
-                    ledger.add(name, run_dir)
+            for line in whole:
+                if (Path(line["run_dir"]) / "manifest.json").is_file():
+                    spoilt = Path(line["spoilt"]) if "spoilt" in line else None
+                    ledger.add(line["experiment"], Path(line["run_dir"]), spoilt)
             return ledger
     path, header, _ = found[0]
     other = ", ".join(_differences(header, request)) or f"seed {header['seed']}"
@@ -109,15 +118,15 @@ def _differences(header: Mapping[str, Any], request: Mapping[str, Any]) -> list[
     return [name for name, value in request.items() if header.get(name) != value]
 
 
-def _unfinished(folder: Path) -> list[tuple[Path, dict[str, Any], dict[str, Path]]]:
-    """Ledgers that no living validation holds, the newest first: path, header, whole runs."""
+def _unfinished(folder: Path) -> list[tuple[Path, dict[str, Any], list[dict[str, str]]]]:
+    """Ledgers that no living validation holds, the newest first: path, header, and a line for
+    each experiment that is whole."""
     paths = (folder / NAME).glob(PATTERN)
     found = []
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
         lines = _lines(path)
         if lines and "seed" in lines[0]:
-            whole = {line["experiment"]: Path(line["run_dir"]) for line in lines[1:]}
-            found.append((path, lines[0], whole))
+            found.append((path, lines[0], lines[1:]))
     return found
 
 

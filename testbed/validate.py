@@ -13,6 +13,7 @@ from typing import Any
 from testbed import claims as claimed
 from testbed import (
     emulation,
+    health,
     metadata,
     plans,
     plots,
@@ -22,7 +23,6 @@ from testbed import (
     simulation,
     summary,
 )
-from testbed.health import merged
 from testbed.judging.engines import FACTOR, Engines
 from testbed.judging.looks import spending
 from testbed.judging.verdict import ALPHA, INCONCLUSIVE, Finding
@@ -78,7 +78,7 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
     tables = [results.load(path) for path in paths]
     found, drawn_samples = _findings(plan, tables, engines, progress)
     verdicts = claimed.settle(found, alphas)
-    health = merged([each.health for each in tables])
+    state = health.merged([each.health for each in tables])
     with results.new_run(folder, NAME, ledger.seed) as directory:
         drawn = plots.draw(tables, directory.partial / "plots", of=claimed.experiments())
         directory.write_json(
@@ -90,6 +90,7 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
                 "left_out": list(plan.left_out),
                 "seed": ledger.seed,
                 "runs": [str(path) for path in paths],
+                "spoilt": {name: str(path) for name, path in ledger.spoilt.items()},
                 "alphas": alphas,
                 "stand_in": plan.stand_in,
                 "engines": drawn_samples,
@@ -97,19 +98,19 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
             },
         )
         directory.write_json("verdicts.json", {"verdicts": [each.row() for each in verdicts]})
-        directory.write_json("health.json", health)
+        directory.write_json("health.json", state)
         final = directory.finish()
     return Outcome(
         run_dir=final,
         experiment=NAME,
         seed=ledger.seed,
-        health=health,
+        health=state,
         summary=[row for each in tables for row in summary.rows(each)],
         verdicts=verdicts,
         brief=True,
         plots={name: final / "plots" / path.name for name, path in drawn.items()},
         tables=claimed.tables(verdicts),
-        notes=_notes(plan),
+        notes=_notes(plan, ledger),
     )
 
 
@@ -153,7 +154,7 @@ class Work:
     def carry_out(self, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.name not in self.ledger.whole:
-                self.ledger.add(step.name, self._run(step))
+                self._make(step)
 
     def look_at(self, family: str) -> float:
         """Runs a family's experiments look by look until it is decided; the level of the last."""
@@ -180,8 +181,21 @@ class Work:
         )
         return all(row.check or row.verdict != INCONCLUSIVE for row in verdicts)
 
-    def _run(self, step: Step) -> Path:
-        seed = self.ledger.seed
+    def _make(self, step: Step) -> None:
+        """Runs a step, and once more if the machine was busy with something else meanwhile.
+
+        That is decided by lateness alone, before anything measured is looked at.
+        """
+        path, spoilt = self._run(step, self.ledger.seed), None
+        if not step.simulated:
+            first = results.load(path)
+            if health.spoilt(first.health, first.runs):
+                self.progress.expect(step.expected_s)
+                again = replicates.derive(self.ledger.seed, "again")
+                path, spoilt = self._run(step, again), path
+        self.ledger.add(step.name, path, spoilt)
+
+    def _run(self, step: Step, seed: int) -> Path:
         if step.simulated:  # drawn apart from the hosts' runs
             seed = replicates.derive(seed, "simulated")
             return simulation.simulate(
@@ -194,13 +208,18 @@ class Work:
         )
 
 
-def _notes(plan: Plan) -> tuple[str, ...]:
+def _notes(plan: Plan, ledger: Ledger) -> tuple[str, ...]:
+    notes = tuple(
+        f"{name} was run twice, since the machine was too busy the first time: {path} is not judged"
+        for name, path in ledger.spoilt.items()
+    )
     if not plan.left_out:
-        return ()
+        return notes
     found = (claimed.load(name).CLAIM for name in plan.claims)
     longer = "" if plan.variant == "quick" else " --full"
     without = [claim.id for claim in found if set(claim.experiments) & set(plan.left_out)]
     return (
+        *notes,
         f"not all runs on hosts of {', '.join(without)} belong to this length; "
         f"`testbed validate{longer}` runs them",
     )

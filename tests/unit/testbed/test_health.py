@@ -95,3 +95,26 @@ def test_a_protocol_that_fails_is_to_be_mended() -> None:
     (reason,) = health.summarize(table, [], {})["reasons"]
     assert "KeyError: 3; the remedy is to mend the protocol" in reason
     assert "longer round" not in reason
+
+
+LATE = "rounds 218 ms late at p99, limit 120 ms; receipts 265 ms late at p99, limit 120 ms"
+
+
+@pytest.mark.parametrize(
+    ("voided", "reasons", "unexplained", "spoilt"),
+    [
+        (2, LATE, [], True),
+        (2, "starts 60 ms late at p99, limit 50 ms", [], True),
+        (1, LATE, [], False),  # few enough: the cell is judged without it
+        (2, "the agent of h3 died (SIGKILL)", [], False),
+        (2, f"the agent of h3 died (SIGKILL); {LATE}", [], False),
+        (2, LATE, ["r1: 3 datagrams vanished"], False),
+    ],
+)
+def test_only_lateness_alone_spoils_runs(
+    voided: int, reasons: str, unexplained: list[str], spoilt: bool
+) -> None:
+    table = runs(*range(20)).assign(**ON_TIME)
+    table["voided"] = table["run"] < voided
+    table["reasons"] = [reasons if each else "" for each in table["voided"]]
+    assert health.spoilt(health.summarize(table, unexplained, {}), table) is spoilt

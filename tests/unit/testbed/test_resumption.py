@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testbed import emulation, metadata, results, resumption, simulation
+from testbed import claims, emulation, health, metadata, results, resumption, simulation
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.judging.verdict import VERIFIED
@@ -135,6 +135,46 @@ def test_the_ledger_is_lines_of_json(interrupted: Path) -> None:
     header, line = map(json.loads, path.read_text().splitlines())
     assert header["claims"] == list(CLAIMS)
     assert line["experiment"] == "latency"
+
+
+@pytest.fixture
+def spoilt(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is busy with something else whenever core_load is run."""
+    monkeypatch.setattr(health, "spoilt", lambda *_: ran[-1] == "core_load")
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_what_a_busy_machine_spoilt_is_run_twice_and_said_to_be(
+    tmp_path: Path, ran: list[str]
+) -> None:
+    outcome = judged(tmp_path, seed=5)
+    assert ran == ["latency", "core_load", "core_load"]
+    manifest = json.loads((outcome.run_dir / "manifest.json").read_text())
+    first, second = sorted(tmp_path.glob("core_load/2*"))
+    assert manifest["spoilt"] == {"core_load": str(first)}
+    assert str(second) in manifest["runs"] and str(first) not in manifest["runs"]
+    assert results.load(first).manifest["seed"] != results.load(second).manifest["seed"]
+    assert (
+        f"core_load was run twice, since the machine was too busy the first time: {first}"
+        in (outcome.notes[0])
+    )
+
+
+@pytest.mark.usefixtures("spoilt")
+def test_a_resumed_validation_says_what_was_run_twice_before(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "settle", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            judged(tmp_path, seed=5)
+    outcome = judged(tmp_path, seed=5, resume=True)
+    assert ran == ["latency", "core_load", "core_load"]
+    assert outcome.notes[0].startswith("core_load was run twice")
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_full_validation_ends_when_its_family_is_decided(tmp_path: Path, ran: list[str]) -> None:
