@@ -8,36 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from agents import registry
 from agents.parts import distances, srm_timers
 from agents.protocols import pbcast, srm
 from testbed.judging import stats
-from testbed.simulator.event import Simulation
-from testbed.simulator.paths import Network
 from testbed.theory import pbcast as theory
-from testbed.theory import srm_star
 from tests.mutants.patching import put, wrapped
-from tests.unit.testbed.simulator.test_recovery import BASIC, D_MS, first_delay, records, sent
-from topologies import star
-
-LEAST_P = 1e-4
-GROUP, C1, C2 = 16, 2.0, 2.0
+from tests.unit.testbed.simulator.test_recovery import D_MS, LEAST_P, pbcast_ends, srm_star_of
 
 
 def star_of_srm() -> str:
     """Requests for a packet that all lose, and the time to the first, against their formulas."""
-    graph = star.build(hosts=GROUP, access_delay_ms=D_MS / 2)
-    requests, delays = [], []
-    for seed in range(5):
-        found = records(graph, "h1>", 9, seed, c1=C1, c2=C2, **BASIC)
-        for sequence in range(2, 10):
-            asked = sent(found, srm.SrmRequest, sequence)
-            requests.append(len(asked))
-            delays.append(first_delay(found, asked[0]))
-    truths = srm_star.requests(GROUP, C2), srm_star.request_delay(GROUP, C1, C2)
     wrong = []
-    for name, drawn, truth in zip(("requests", "delay"), (requests, delays), truths, strict=True):
-        mean = stats.mean(np.asarray(drawn, dtype=float))
+    for name, (mean, truth) in srm_star_of(nodes=16, c2=2.0, seeds=5).items():
         low, high = mean.interval(1 - LEAST_P)
         if not low <= truth <= high:
             wrong.append(f"{name} {mean.value:.2f}, not {truth:.2f}")
@@ -46,15 +28,8 @@ def star_of_srm() -> str:
 
 def deliveries_of_pbcast() -> str:
     """How many of 12 nodes get a multicast, against the exact distribution, by a G-test."""
-    nodes, rounds, loss, runs = 12, 3, 0.3, 500
-    network = Network(star.build(hosts=nodes, loss_ratio=loss))
-    plugin = registry.load("pbcast")
-    options = {"buffer_rounds": rounds, "independent_rounds": False, "retransmission_limit": 0}
-    ends = []
-    for seed in range(runs):
-        run = Simulation(network, plugin, options, seed=seed, timing="sync", round_s=1.0)
-        run.advance((rounds + 2) * 1_000_000_000)
-        ends.append(run.infected)
+    nodes, rounds, loss = 12, 3, 0.3
+    ends = pbcast_ends(nodes, rounds, loss)
     exact = theory.delivered(nodes, rounds, loss_ratio=loss)
     p = stats.g_test(np.bincount(ends, minlength=nodes + 1)[1:], exact[1:])
     return f"p = {p:.1g}" if p < LEAST_P else ""
