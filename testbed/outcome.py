@@ -12,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from testbed import figures
+from testbed.figures import Column
 from testbed.judging.selection import told_apart
 from testbed.judging.stats import Interval
 from testbed.judging.verdict import Verdict
@@ -20,15 +22,6 @@ from testbed.tables import CELL
 STYLE = {"supported": "green", "refuted": "red", "inconclusive": "yellow", "not run": "dim"}
 SOURCE = {"emulated": "hosts"}
 """Evidence, in a word of the reader's."""
-SHOWN = ("rounds_to_half", "rounds_to_all", "residue", "traffic", "core_packets_per_round")
-"""Metrics in the table of a run; the document has all of them."""
-SHOWN_OF_STREAMS = (
-    "delivery_ratio",
-    "t_last",
-    "data_per_message",
-    "control_per_message",
-)
-"""Metrics in the table of a run of streams."""
 
 
 @dataclass(frozen=True)
@@ -112,25 +105,13 @@ class Outcome:
             console.print(f"{', '.join(_briefly(rows))}: {reason}", soft_wrap=True)
 
     def _show_summary(self, console: Console) -> None:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        streams = any("delivery_ratio" in row for row in self.summary)
-        wanted = SHOWN_OF_STREAMS if streams else SHOWN
-        shown = [name for name in wanted if any(name in row for row in self.summary)]
-        # The figures make room for a name, rather than that it is cut off.
-        short = all(len(self._name(row)) <= 20 for row in self.summary)
-        table.add_column("protocol", min_width=12, no_wrap=short)
-        for name in ("nodes", "loss", "runs", *shown):
-            table.add_column(name.replace("_", " "), justify="right")
-        for row in self.summary:
-            healthy = row["runs"] - row["voided"]
-            parameters = (
-                self._name(row),
-                row["nodes"],
-                f"{row['loss_ratio']:g}",
-                f"{healthy} of {row['runs']}" if row["voided"] else healthy,
-            )
-            table.add_row(*map(str, parameters), *(_mean(row.get(name)) for name in shown))
-        console.print(table)
+        columns = [
+            Column("protocol", [self._name(row) for row in self.summary], folds=True),
+            Column("nodes", [str(row["nodes"]) for row in self.summary]),
+            Column("loss", [f"{row['loss_ratio']:g}" for row in self.summary]),
+            *figures.measured(self.summary),
+        ]
+        console.print(figures.table(columns, console.width))
 
     def _name(self, row: Mapping[str, Any]) -> str:
         """The protocol, and what tells the cell from the protocol's others."""
@@ -172,18 +153,3 @@ def _measured(row: Verdict) -> str:
     if row.low == row.high:
         return _number(row.measured)
     return f"{_number(row.measured)} [{_number(row.low)}, {_number(row.high)}]"
-
-
-def _mean(cell: dict[str, float | None] | None) -> str:
-    """The mean, and how far its 95% interval reaches on either side."""
-    if cell is None:
-        return ""
-    mean, low, high = cell["mean"], cell["low"], cell["high"]
-    if mean is None:
-        return "never"
-    if low is None or high is None or low == high:
-        return f"{mean:.3g}"
-    half = (high - low) / 2
-    # As many places as show one digit of the half width: a line has 80 characters.
-    places = max(0, min(4, -math.floor(math.log10(half))))
-    return f"{mean:.{places}f} ±{half:.{places}f}"

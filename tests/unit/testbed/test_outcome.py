@@ -52,5 +52,5 @@ def test_cells_are_told_apart_and_means_have_their_half_width(
     rows = [summary_row(rounds_to_all=mean), summary_row(fan_out=2, voided=3, traffic=mean)]
     Outcome(Path("results"), "latency", 1, {"ok": True, "reasons": []}, rows).show()
     first, second = [line.split() for line in capsys.readouterr().out.splitlines() if "(b" in line]
-    assert first == ["push", "(b", "=", "1)", "8", "0.3", "20", "5.1", "±0.2"]
-    assert second == ["push", "(b", "=", "2)", "8", "0.3", "17", "of", "20", "5.1", "±0.2"]
+    assert first == ["push", "(b", "=", "1)", "8", "0.3", "20", "5.1±0.2"]
+    assert second == ["push", "(b", "=", "2)", "8", "0.3", "17", "of", "20", "5.1±0.2"]
