@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# The same examples everywhere, and no clock: a busy machine is no counterexample.
+settings.register_profile("steady", derandomize=True, deadline=None, print_blob=True)
+settings.load_profile("steady")
 
 WAITING = {
     "vm": "boots a virtual machine; ask for it: pytest -m vm",
