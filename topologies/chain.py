@@ -33,7 +33,9 @@ from topologies.graph import (
     LanKind,
     LinkLoss,
     OfAccess,
+    OfAccessUp,
     OfCore,
+    OfCoreUp,
     ReceiverLoss,
     Router,
     WhereLost,
@@ -54,9 +56,9 @@ def build(
     access_delay_ms: DelayOfAccess = 0.0,
     core_delay_ms: DelayOfCore = 0.0,
     access: OfAccess = "",
-    access_up: OfAccess = "",
+    access_up: OfAccessUp = "",
     core: OfCore = "",
-    core_up: OfCore = "",
+    core_up: OfCoreUp = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """32 hosts by default; from one end to the other there are `subnets` - 1 links of routers."""

@@ -33,7 +33,9 @@ from topologies.graph import (
     LanKind,
     LinkLoss,
     OfAccess,
+    OfAccessUp,
     OfCore,
+    OfCoreUp,
     ReceiverLoss,
     Router,
     WhereLost,
@@ -57,9 +59,9 @@ def build(
     access_delay_ms: DelayOfAccess = 0.0,
     core_delay_ms: DelayOfCore = 0.0,
     access: OfAccess = "",
-    access_up: OfAccess = "",
+    access_up: OfAccessUp = "",
     core: OfCore = "",
-    core_up: OfCore = "",
+    core_up: OfCoreUp = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """16 hosts in 4 subnets by default; `fan_out` to the power of `depth` is the subnets."""

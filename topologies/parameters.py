@@ -51,9 +51,18 @@ LinkLoss = Annotated[float, Domain(0, 1, "", "lost on each link of two routers, 
 DelayOfAccess = Annotated[float, Domain(0, 3.6e6, "ms", "between host and router, each way")]
 DelayOfCore = Annotated[float, Domain(0, 3.6e6, "ms", "of each link of two routers, each way")]
 OfAccess = Annotated[
-    str, Domain(help="of access links: jitter_ms=5,rate_mbit=10; `_up`: to the core only")
+    str, Domain(help="more impairments of links of hosts, both ways: jitter_ms=5,rate_mbit=10")
 ]
-OfCore = Annotated[str, Domain(help="of links of two routers, likewise")]
+OfAccessUp = Annotated[
+    str, Domain(help="on top of `access`, for the direction from the host to its router alone")
+]
+OfCore = Annotated[
+    str,
+    Domain(help="more impairments of links of two routers, both ways: jitter_ms=5,rate_mbit=10"),
+]
+OfCoreUp = Annotated[
+    str, Domain(help="on top of `core`, for the direction towards the core router alone")
+]
 LanKind = Annotated[Lan, Domain(help="the router forwards inside a subnet, or a plain LAN does")]
 
 

@@ -28,7 +28,9 @@ from topologies.graph import (
     LanKind,
     LinkLoss,
     OfAccess,
+    OfAccessUp,
     OfCore,
+    OfCoreUp,
     ReceiverLoss,
     Router,
     WhereLost,
@@ -48,9 +50,9 @@ def build(
     access_delay_ms: DelayOfAccess = 0.0,
     core_delay_ms: DelayOfCore = 0.0,
     access: OfAccess = "",
-    access_up: OfAccess = "",
+    access_up: OfAccessUp = "",
     core: OfCore = "",
-    core_up: OfCore = "",
+    core_up: OfCoreUp = "",
     lan: LanKind = "routed",
 ) -> Graph:
     """8 hosts by default; a crossing meets two links and the receiver's loss."""

@@ -20,6 +20,11 @@ from random import Random
 from agents.options import OptionError, option
 
 KINDS = ("rounds", "age", "infect_and_die", "counter", "coin", "forever")
+WHEN = (
+    "rounds: after R of its own rounds; age: when the rumour is R rounds old, which copies carry; "
+    "infect_and_die: after 1 round; counter: after k_counter sends; "
+    "coin: after each send, with probability 1/k_counter; forever: never"
+)
 MAX_AGE = 0xFFFF  # two bytes on the wire
 
 
@@ -29,9 +34,18 @@ class RumourOptions:
 
     fan_out: int = option(2, unit="targets", low=1, help="targets a rumour is sent to in a round")
     replacement: bool = option(True, help="whether one round may draw the same target twice")
-    retention: str = option("rounds", choices=KINDS, help="when a node stops gossiping a rumour")
-    c: float = option(2.0, low=0.01, high=100, help="R = ceil(c ln(N-1)), for rounds and age")
-    k_counter: int = option(2, low=1, help="sends (counter) or mean sends (coin) before stopping")
+    retention: str = option(
+        "rounds", choices=KINDS, help=f"when a node stops gossiping a rumour. {WHEN}"
+    )
+    c: float = option(
+        2.0, low=0.01, high=100, help="R = ceil(c ln(N-1)) for N nodes; for rounds and age only"
+    )
+    k_counter: int = option(
+        2,
+        unit="sends",
+        low=1,
+        help="till a node stops, with coin on average; for counter and coin only",
+    )
 
     def check(self, nodes: int) -> None:
         """Raises `OptionError` when the fan-out does not fit a group of that many nodes."""

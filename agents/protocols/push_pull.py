@@ -38,7 +38,7 @@ from agents.api import (
 from agents.options import OptionError, option
 from agents.parts import targets
 from agents.parts.median_counter import Medians, limit, patience
-from agents.parts.retention import KINDS, MAX_AGE, Hold, Retention, RumourOptions
+from agents.parts.retention import KINDS, MAX_AGE, WHEN, Hold, Retention, RumourOptions
 from agents.parts.stores import UNNAMED, Store
 from agents.wire import MAX_BODY
 
@@ -53,7 +53,9 @@ class PushPullOptions(RumourOptions):
 
     fan_out: int = option(1, unit="targets", low=1, help="partners called in a round")
     replacement: bool = option(False, help="whether one round may call the same partner twice")
-    retention: str = option("forever", choices=KINDS, help="when a node stops pushing a multicast")
+    retention: str = option(
+        "forever", choices=KINDS, help=f"when a node stops pushing a multicast. {WHEN}"
+    )
     exchange: str = option("two_way", choices=("two_way", "three_way"), help="form of a call")
     termination: str = option(
         "none", choices=("none", "median_counter"), help="what ends the pushes and answers"

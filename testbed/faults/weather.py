@@ -6,9 +6,10 @@
     4,access_up,,0.2                         delay_ms = 20
 
 A row sets the fields of `topologies.impairments` that it names on a class of links, at a time since
-its fault began; an empty field stays what it was. `access` and `core` mean both directions, with
-`_up` (away from the hosts) or `_down` one of them; a single port is "h3" (into the host), "h3>"
-(out of it) or "r1>r0". What is under way when a row comes keeps its time.
+its fault began; an empty field stays what it was. `access` is the links between hosts and their
+routers, `core` those of two routers, in both directions; with `_up` only the direction from the
+hosts to the core, with `_down` only the other. A single port is "h3" (into the host), "h3>" (out of
+it) or "r1>r0". What is under way when a row comes keeps its time.
 """
 
 from __future__ import annotations
