@@ -123,6 +123,32 @@ def test_a_link_that_is_down_carries_nothing_either_way(tmp_path: Path) -> None:
     assert mine["time_ns"].min() > 2.0e9
 
 
+def test_a_flapping_link_carries_datagrams_in_its_turns_only(tmp_path: Path) -> None:
+    """Down for the first half of every 0.8 s; what crosses is what came while it was up."""
+    flap = fault(kind="flap", at_s=0.4, nodes=[1], share=0.5, period_s=0.8, for_s=2.4)
+    tables = run(tmp_path, flap, linger=8)
+    assert tables.health["unexplained"] == []
+    turns = [step["do"] for step in steps(tables)]
+    assert turns == ["down", "up"] * 3
+    heard = tables.events[
+        (tables.events["host"] == 1) & tables.events["event"].isin(["receive", "duplicate"])
+    ]
+    # When the kernel took it in, on the clock that the steps were played by.
+    came_ns = heard["time_ns"] - heard["value"]
+    played_ns = [int(str(step["at_ns"])) for step in steps(tables)]
+    inside = [
+        came_ns.between(down + 50e6, up).sum()
+        for down, up in zip(played_ns[::2], played_ns[1::2], strict=True)
+    ]
+    between = [
+        came_ns.between(up + 50e6, down).sum()
+        for up, down in zip(played_ns[1::2], [*played_ns[2::2], 4e9], strict=True)
+    ]
+    assert inside == [0, 0, 0]
+    assert min(between) > 0, between
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
 def test_a_router_s_link_parts_two_subnets(tmp_path: Path) -> None:
     tables = run(tmp_path, fault(kind="link_down", at_round=0, router="r2"))
     assert tables.health["unexplained"] == []
