@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,9 @@ from testbed.plans import Plan, Step
 from testbed.progress import Progress
 from testbed.resumption import NAME, Ledger
 from testbed.tables import RunTables
-from testbed.workers import Workers
+from testbed.workers import side_by_side
+
+ON_RUNS = "on runs"
 
 
 def validate(
@@ -76,11 +78,12 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
     work.carry_out([step for step in plan.steps if not step.look])
     paths = [ledger.whole[step.name] for step in plan.steps if step.name in ledger.whole]
     tables = [results.load(path) for path in paths]
-    found, drawn_samples = _findings(plan, tables, engines, progress)
-    verdicts = claimed.settle(found, alphas)
     state = health.merged([each.health for each in tables])
     with results.new_run(folder, NAME, ledger.seed) as directory:
-        drawn = plots.draw(tables, directory.partial / "plots", of=claimed.experiments())
+        found, samples, drawn = _conclusions(
+            plan, tables, engines, directory.partial / "plots", progress
+        )
+        verdicts = claimed.settle(found, alphas)
         directory.write_json(
             "manifest.json",
             {
@@ -93,7 +96,7 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
                 "spoilt": {name: str(path) for name, path in ledger.spoilt.items()},
                 "alphas": alphas,
                 "stand_in": plan.stand_in,
-                "engines": drawn_samples,
+                "engines": samples,
                 **metadata.describe(),
             },
         )
@@ -114,32 +117,41 @@ def _validate(plan: Plan, ledger: Ledger, folder: Path, progress: Progress) -> O
     )
 
 
-def _findings(
-    plan: Plan, tables: Sequence[RunTables], engines: Engines, progress: Progress
-) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """What the claims find, in their order, and the samples that they drew of the engines.
+def _conclusions(
+    plan: Plan, tables: Sequence[RunTables], engines: Engines, folder: Path, progress: Progress
+) -> tuple[list[Finding], list[dict[str, Any]], dict[str, Path]]:
+    """What the claims find, in their order, the samples of the engines behind it, and the plots.
 
-    Each claim has a process of its own: a sample's seed is that of its conditions, so that it does
-    not matter which claim draws it, nor when.
+    Samples are drawn in a process for each claim: their seeds are those of their conditions, so
+    that it does not matter who draws them, nor when. What is found on runs, and the plots, have
+    one process, since they share draws of the reference.
     """
     names = claimed.files(plan.claims)
-    answers: dict[str, tuple[list[Finding], list[dict[str, Any]]]] = {}
 
-    def find(name: str) -> tuple[list[Finding], list[dict[str, Any]]]:
-        found = claimed.findings(name, tables, plan.stand_in, engines, left_out=plan.left_out)
-        return found, engines.drawn
+    def on_runs() -> tuple[dict[str, list[Finding]], dict[str, Path]]:
+        found = {
+            name: claimed.on_runs(name, tables, plan.stand_in, left_out=plan.left_out)
+            for name in names
+        }
+        return found, plots.draw(tables, folder, of=claimed.experiments())
 
-    waiting = list(names)
-    with Workers[str](find) as busy:
-        while waiting or len(busy):
-            while waiting and len(busy) < len(os.sched_getaffinity(0)):
-                busy.start(waiting.pop())
-            progress.note(f"{len(waiting) + len(busy)} claims to judge")
-            for answer in busy.answers():
-                answers[answer.task] = answer.value
-                progress.advance(claimed.expected_s(answer.task, engines))
+    def on_samples(name: str) -> tuple[list[Finding], list[dict[str, Any]]]:
+        return claimed.on_samples(name, engines, plan.stand_in), engines.drawn
+
+    def done(name: str, left: int) -> None:
+        progress.note(f"judging: {left} of {len(names) + 1} steps left")
+        if name != ON_RUNS:
+            progress.advance(claimed.expected_s(name, engines))
+
+    tasks: dict[str, Callable[[], Any]] = {name: partial(on_samples, name) for name in names}
+    answers = side_by_side({**tasks, ON_RUNS: on_runs}, done)
+    found, drawn = answers[ON_RUNS]
     samples = {row["seed"]: row for name in names for row in answers[name][1]}
-    return [each for name in names for each in answers[name][0]], list(samples.values())
+    return (
+        [each for name in names for each in (*found[name], *answers[name][0])],
+        list(samples.values()),
+        drawn,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -98,6 +98,24 @@ class Workers(Generic[Task]):
             if failure is not None:
                 raise failure
             yield Answer(worker.task, value, time.monotonic() - worker.began, worker.crowd)
+
+
+def side_by_side(
+    tasks: Mapping[str, Callable[[], Any]], done: Callable[[str, int], None]
+) -> dict[str, Any]:
+    """What tasks return, by name: one for each processor at a time, the last named first.
+
+    `done` is told of each that ends, and how many are left. Raises what a task raises.
+    """
+    waiting, answers = list(tasks), {}
+    with Workers[str](lambda name: tasks[name]()) as busy:
+        while waiting or len(busy):
+            while waiting and len(busy) < len(os.sched_getaffinity(0)):
+                busy.start(waiting.pop())
+            for answer in busy.answers():
+                answers[answer.task] = answer.value
+                done(answer.task, len(waiting) + len(busy))
+    return answers
 
 
 def _serve(work: Callable[[Task], Any], task: Task, answers: Connection, parent: int) -> None:

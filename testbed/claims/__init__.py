@@ -69,10 +69,13 @@ def judge(
     """The verdicts of the claims named (all of them when none is) on the runs given.
 
     `alphas` are the error rates of families that are looked at more than once; the rest is as in
-    `findings`.
+    `on_runs` and `on_samples`.
     """
-    found = (findings(n, tables, stand_in, engines, left_out=left_out) for n in files(chosen))
-    return settle([each for several in found for each in several], alphas)
+    found: list[verdict.Finding] = []
+    for name in files(chosen):
+        found += on_runs(name, tables, stand_in, left_out=left_out)
+        found += on_samples(name, engines, stand_in)
+    return settle(found, alphas)
 
 
 def files(chosen: Sequence[str]) -> list[str]:
@@ -80,26 +83,47 @@ def files(chosen: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(load(n).__name__.rpartition(".")[2] for n in chosen or names()))
 
 
-def findings(
+def on_runs(
     name: str,
     tables: Sequence[RunTables],
     stand_in: Mapping[str, str] | None = None,
-    engines: Engines | None = None,
     *,
     left_out: Collection[str] = (),
 ) -> list[verdict.Finding]:
-    """What one claim finds on the runs given, and on samples of the engines.
+    """What a claim finds on the runs given: those of its own experiments, where any are.
 
     `stand_in` maps a protocol that a claim is about to the one that takes its place, so that a
-    protocol of one's own is held to the same claim. Without `engines` no samples are drawn.
-    `left_out` are experiments that were not run since the validation is a short one: what they
-    alone could tell is "not run".
+    protocol of one's own is held to the same claim. `left_out` are experiments that were not run
+    since the validation is a short one: what they alone could tell is "not run".
     """
-    module, found = load(name), []
-    if hasattr(module, "judge"):
-        found += _judged(module, tables, stand_in, left_out)
-    if hasattr(module, "model"):
-        found += _modelled(module, stand_in, engines)
+    module = load(name)
+    if not hasattr(module, "judge"):
+        return []
+    claim: Claim = module.CLAIM
+    missing = [name for name in claim.experiments if name in left_out]
+    because = f"its runs on hosts take longer than this: {', '.join(missing)}"
+    if missing and len(missing) == len(claim.experiments):
+        return [] if hasattr(module, "model") else claim.skipped(because=because)
+    own = [t for t in tables if _experiment(t) in claim.experiments]
+    found: list[verdict.Finding] = module.judge(own or tables, stand_in or {})
+    if missing:
+        found = [f if f.runs else replace(f, blocks=(), skipped=because) for f in found]
+    return found
+
+
+def on_samples(
+    name: str, engines: Engines | None, stand_in: Mapping[str, str] | None = None
+) -> list[verdict.Finding]:
+    """What a claim finds on samples of the engines; without `engines` none are drawn."""
+    module = load(name)
+    if not hasattr(module, "model"):
+        return []
+    claim: Claim = module.CLAIM
+    if engines is None:
+        return claim.skipped(because="it takes samples of the engines, see `testbed validate`")
+    if stand_in:
+        return claim.skipped(because=f"the engines do not know {', '.join(stand_in.values())}")
+    found: list[verdict.Finding] = module.model(engines)
     return found
 
 
@@ -120,41 +144,8 @@ def tables(verdicts: Sequence[verdict.Verdict]) -> dict[str, list[list[str]]]:
     return shown
 
 
-def _judged(
-    module: ModuleType,
-    tables: Sequence[RunTables],
-    stand_in: Mapping[str, str] | None,
-    left_out: Collection[str],
-) -> list[verdict.Finding]:
-    """Findings on runs: those of the claim's own experiments, where any are."""
-    claim: Claim = module.CLAIM
-    missing = [name for name in claim.experiments if name in left_out]
-    because = f"its runs on hosts take longer than this: {', '.join(missing)}"
-    if missing and len(missing) == len(claim.experiments):
-        return [] if hasattr(module, "model") else claim.skipped(because=because)
-    own = [t for t in tables if _experiment(t) in claim.experiments]
-    found: list[verdict.Finding] = module.judge(own or tables, stand_in or {})
-    if missing:
-        found = [f if f.runs else replace(f, blocks=(), skipped=because) for f in found]
-    return found
-
-
 def _experiment(tables: RunTables) -> str:
     return str(tables.manifest.get("experiment", {}).get("name", ""))
-
-
-def _modelled(
-    module: ModuleType,
-    stand_in: Mapping[str, str] | None,
-    engines: Engines | None,
-) -> list[verdict.Finding]:
-    claim: Claim = module.CLAIM
-    if engines is None:
-        return claim.skipped(because="it takes samples of the engines, see `testbed validate`")
-    if stand_in:
-        return claim.skipped(because=f"the engines do not know {', '.join(stand_in.values())}")
-    found: list[verdict.Finding] = module.model(engines)
-    return found
 
 
 def _all() -> list[Claim]:

@@ -45,14 +45,15 @@ def _run(nodes: int, rng: np.random.Generator, most: int) -> tuple[int, int, int
         rounds += 1
         called = rng.integers(0, nodes - 1, nodes)
         called += called >= me
-        active = state > 0
-        sent += int(active.sum()) + int(active[called].sum())
+        theirs = state[called]
+        active, answers = state > 0, theirs > 0
+        sent += int(active.sum()) + int(answers.sum())
         partners = 1 + np.bincount(called, minlength=nodes)
-        higher = (state[called] >= np.maximum(state, 1)).astype(np.int64)
-        higher += np.bincount(called[state >= np.maximum(state[called], 1)], minlength=nodes)
-        cooling = state[called] == COOLING
+        higher = np.bincount(called[active & (state >= theirs)], minlength=nodes)
+        higher += answers & (theirs >= state)
+        cooling = theirs == COOLING
         cooling[called[state == COOLING]] = True
-        heard = active[called]
+        heard = answers
         heard[called[active]] = True
         new = (state == UNHEARD) & heard
         cold = state == COOLING
