@@ -33,7 +33,7 @@ def tables() -> RunTables:
         [(run, int(t * SECOND), "send", 7 if t < 2 else 8) for run, t in sends]
         + [(1, 3 * SECOND, "receive", 7)],
         columns=["run", "time_ns", "event", "type"],
-    )
+    ).assign(host=-1, peer=-1)
     found = synthetic.tables(runs=runs, deliveries=deliveries, events=events)
     return dataclasses.replace(found, manifest={"data_types": [7]})
 
@@ -55,6 +55,22 @@ def tables() -> RunTables:
 def test_metric_counted_by_hand(tables: RunTables, name: str, whole: float, broken: float) -> None:
     values = metrics.load(name).compute(tables)
     assert list(values) == pytest.approx([whole, broken], nan_ok=True)
+
+
+@pytest.mark.parametrize(("after", "counted"), [(0, 2.0), (1, 3.0), (2, 4.0), (None, 5.0)], ids=str)
+def test_sends_end_with_the_datagram_that_infects_the_last_node(
+    tables: RunTables, after: int | None, counted: float
+) -> None:
+    """Node 1 sends three at once: to node 3 as the `after`-th; or in fact a group reached it."""
+    targets = [3 if place == after else 0 for place in range(3)]
+    sent = [(1.4, 2, 0), (2.5, 1, targets[0]), (2.5, 1, targets[1]), (2.5, 1, targets[2])]
+    sent += [(2.9, 0, 2), (3.5, 1, 3)]
+    rows = [(1, int(t * SECOND), "send", me, to) for t, me, to in sent]
+    rows += [(1, 3 * SECOND, "receive", 3, 1), (1, 2 * SECOND, "receive", 1, 2)]
+    events = pd.DataFrame(rows, columns=["run", "time_ns", "event", "host", "peer"])
+    found = synthetic.tables(runs=tables.runs, deliveries=tables.deliveries, events=events)
+    value = metrics.load("sends_to_last_infection").compute(found)
+    assert list(value) == pytest.approx([counted, math.nan], nan_ok=True)
 
 
 def test_half_of_an_odd_group_is_rounded_up(tables: RunTables) -> None:
