@@ -78,7 +78,7 @@ def test_agents_that_do_not_fall_silent_are_a_complaint_and_no_crash(
 ) -> None:
     monkeypatch.setattr(session_module, "DRAIN_S", 0.3)
     with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
-        session.start([order(1)])
+        session.start([order(1, round_s=0.02)])  # no glance of 50 ms falls between two rounds
         session.wait_until(time.monotonic() + 0.5)
         session.quieten()
         session.stop([1])
