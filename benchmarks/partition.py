@@ -50,8 +50,8 @@ def _measure(hosts: int, times: int) -> tuple[list[float], list[float]]:
     with Network(graph) as net:
         rules = Rules(net, graph)
         rules.arrange(parted, timeline)
-        switched = [_timed(partial(rules.switch, 0, turn % 2 == 0)) for turn in range(times)]
-        rules.switch(0, False)
+        turns = range(2 * -(-times // 2))  # ends healed
+        switched = [_timed(partial(rules.switch, 0, turn % 2 == 0)) for turn in turns]
         routers = [Nft(net.get(router.name).netns) for router in graph.routers]
         forked = []
         for turn in range(10):
