@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import ttest_ind
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from testbed import metrics, results
 from testbed.health import MAX_LATE_SHARE
+from testbed.judging.stats import holm
 
 RUN = ("delivery_ratio", "t_ave", "t_last", "source_data_per_message", "source_control_per_message")
 RUN += ("data_per_message", "control_per_message", "duplicates_per_message")
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def compared(hosts: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
-    """One row for each cell and metric that both have, with the p of Welch's test after Holm."""
+    """One row for each cell and metric that both have, with its p after Holm."""
     twins = dict(iter(simulated.groupby([*CELL, "metric"])["value"]))
     rows = []
     for key, values in hosts.groupby([*CELL, "metric"], sort=False)["value"]:
@@ -69,7 +69,7 @@ def compared(hosts: pd.DataFrame, simulated: pd.DataFrame) -> pd.DataFrame:
             allowed = MAX_LATE_SHARE if named["metric"] in DELAYS else 0.0
             rows.append({**named, **_test(values, twins[key], allowed)})
     frame = pd.DataFrame(rows)
-    frame["p_holm"] = multipletests(frame["p"], method="holm")[1]
+    frame["p_holm"] = [step.p for step in holm(list(frame["p"]), len(frame))]
     return frame
 
 
@@ -89,7 +89,7 @@ def _test(one: pd.Series[float], other: pd.Series[float], allowed: float) -> dic
         return {**found, "errors": 0.0, "p": 1.0}
     # One or two values tell little of their own spread; under the hypothesis it is the other's.
     toward = other + np.copysign(allowed, apart)
-    test = stats.ttest_ind(one, toward, equal_var=len(one) < 4)
+    test = ttest_ind(one, toward, equal_var=len(one) < 4)
     return {**found, "errors": abs(float(test.statistic)), "p": float(test.pvalue)}
 
 

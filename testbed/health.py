@@ -41,9 +41,8 @@ FAILED = "failed: "
 """What the report of an exception in a protocol has, and no other reason."""
 
 REMEDY_OF_FAILURES = "to mend the protocol; `testbed check` finds the shortest way to its error"
-
-
 LATE_ALONE = re.compile(r"((^|; )\w+ \d+ ms late at p99, limit \d+ ms)+")
+"""Reasons as `_late` words them, and no other."""
 
 
 def spoilt(state: Mapping[str, Any], runs: pd.DataFrame) -> bool:

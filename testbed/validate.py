@@ -14,6 +14,7 @@ from testbed import claims as claimed
 from testbed import (
     emulation,
     health,
+    intact,
     metadata,
     plans,
     plots,
@@ -200,8 +201,8 @@ class Work:
         """
         path, spoilt = self._run(step, self.ledger.seed), None
         if not step.simulated:
-            first = results.load(path)
-            if health.spoilt(first.health, first.runs):
+            state = intact.document(path / "health.json")
+            if health.spoilt(state, intact.table(path / "runs.parquet", "runs")):
                 self.progress.expect(step.expected_s)
                 again = replicates.derive(self.ledger.seed, "again")
                 path, spoilt = self._run(step, again), path

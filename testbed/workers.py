@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +79,16 @@ class Workers(Generic[Task]):
         for worker in self._busy:
             worker.crowd = max(worker.crowd, len(self._busy))
 
+    def work_off(self, waiting: deque[Task], at_once: Callable[[], int]) -> Iterator[Answer[Task]]:
+        """Starts what waits, as many as `at_once` says by then, and yields the answers.
+
+        What is done with an answer may add to `waiting`. Raises as `answers` does.
+        """
+        while waiting or self._busy:
+            while waiting and len(self._busy) < at_once():
+                self.start(waiting.popleft())
+            yield from self.answers()
+
     def answers(self) -> Iterator[Answer[Task]]:
         """Waits for a worker to end, and yields what those that have ended answer.
 
@@ -107,14 +118,13 @@ def side_by_side(
 
     `done` is told of each that ends, and how many are left. Raises what a task raises.
     """
-    waiting, answers = list(tasks), {}
+    waiting = deque(reversed(list(tasks)))
+    answers: dict[str, Any] = {}
+    processors = len(os.sched_getaffinity(0))
     with Workers[str](lambda name: tasks[name]()) as busy:
-        while waiting or len(busy):
-            while waiting and len(busy) < len(os.sched_getaffinity(0)):
-                busy.start(waiting.pop())
-            for answer in busy.answers():
-                answers[answer.task] = answer.value
-                done(answer.task, len(waiting) + len(busy))
+        for answer in busy.work_off(waiting, lambda: processors):
+            answers[answer.task] = answer.value
+            done(answer.task, len(waiting) + len(busy))
     return answers
 
 

@@ -28,13 +28,14 @@ def compute(tables: RunTables) -> pd.Series[float]:
     sent = sent.assign(nth=sent.groupby("run").cumcount() + 1)
     until = sent[sent["time_ns"] <= sent["run"].map(last)]
     counts = until.groupby("run").size().reindex(last.index, fill_value=0).astype(float)
-    found = _nth_of_last(tables, last, until).reindex(last.index).fillna(counts)
+    found = _nth_of_last(events, last, until).reindex(last.index).fillna(counts)
     return found.reindex(tables.runs["run"])
 
 
-def _nth_of_last(tables: RunTables, last: pd.Series[float], sent: pd.DataFrame) -> pd.Series[float]:
+def _nth_of_last(
+    events: pd.DataFrame, last: pd.Series[float], sent: pd.DataFrame
+) -> pd.Series[float]:
     """Which send of its run, counted from 1, infected the last node, where one is recorded."""
-    events = tables.events
     received = events[
         (events["event"] == "receive") & (events["time_ns"] == events["run"].map(last))
     ]

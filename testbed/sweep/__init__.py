@@ -145,15 +145,12 @@ class _Running:
         waiting = deque(trials)
         self.progress.expect(sum(map(expected_s, trials)))
         with Workers[Trial](self._work) as busy:
-            while waiting or len(busy):
-                while waiting and len(busy) < self.workers:
-                    busy.start(waiting.popleft())
-                for answer in busy.answers():
-                    if answer.crowd > 1 and not answer.value["healthy"]:
-                        self._again(answer)
-                        waiting.append(answer.task)
-                    else:
-                        self._count(answer, len(waiting) + len(busy), sum(map(expected_s, waiting)))
+            for answer in busy.work_off(waiting, lambda: self.workers):
+                if answer.crowd > 1 and not answer.value["healthy"]:
+                    self._again(answer)
+                    waiting.append(answer.task)
+                else:
+                    self._count(answer, len(waiting) + len(busy), sum(map(expected_s, waiting)))
 
     def _work(self, trial: Trial) -> dict[str, Any]:
         """Does one trial in the worker's process; returns where it is, and whether it is fit."""

@@ -74,10 +74,8 @@ def series(kills: int, seed: int, report: Callable[[Kill], None] = lambda _: Non
 
 def _series(kills: int, rng: Random, report: Callable[[Kill], None]) -> list[Kill]:
     os.setsid()  # the first process of the session lives, as a terminal's does
-    for number in (
-        signal.SIGHUP,
-        signal.SIGINT,
-    ):  # as no nohup and no `&` has it, whatever is above
+    # Nothing is ignored, as after nohup or `&`, whatever this series itself was started with.
+    for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     for folder in ("/tmp", "/dev/shm"):
         _cover(folder)

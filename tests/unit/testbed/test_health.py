@@ -118,3 +118,8 @@ def test_only_lateness_alone_spoils_runs(
     table["voided"] = table["run"] < voided
     table["reasons"] = [reasons if each else "" for each in table["voided"]]
     assert health.spoilt(health.summarize(table, unexplained, {}), table) is spoilt
+
+
+def test_reasons_are_recognised_as_they_are_worded() -> None:
+    judged = health.void_runs(runs(1), events((1, "tick", 1e9), (1, "receive", 1e9)))
+    assert health.spoilt(health.summarize(judged, [], {}), judged)

@@ -154,10 +154,8 @@ def test_what_a_busy_machine_spoilt_is_run_twice_and_said_to_be(
     assert manifest["spoilt"] == {"core_load": str(first)}
     assert str(second) in manifest["runs"] and str(first) not in manifest["runs"]
     assert results.load(first).manifest["seed"] != results.load(second).manifest["seed"]
-    assert (
-        f"core_load was run twice, since the machine was too busy the first time: {first}"
-        in (outcome.notes[0])
-    )
+    said = f"core_load was run twice, since the machine was too busy the first time: {first}"
+    assert said in outcome.notes[0]
 
 
 @pytest.mark.usefixtures("spoilt")
