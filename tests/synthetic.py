@@ -234,14 +234,17 @@ DATAGRAM_BYTES = 108
 
 
 def tables(**given: pd.DataFrame) -> RunTables:
-    """Run tables with empty ones for those not given."""
-    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
+    """Run tables with each column of the contract: empty ones for the tables not given."""
     if "events" in given and "bytes" not in given["events"]:
         given["events"] = given["events"].assign(bytes=DATAGRAM_BYTES)
+    whole = {}
+    for name, columns in COLUMNS.items():
+        rows = given.get(name, pd.DataFrame())
+        whole[name] = rows.reindex(columns=rows.columns.union(columns, sort=False))
     return RunTables(
         manifest={"experiment": {"name": "synthetic"}, "data_types": [RUMOUR]},
         health={"ok": True, "reasons": []},
-        **{**empty, **given},
+        **whole,
     )
 
 
