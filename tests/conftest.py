@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -13,6 +15,14 @@ WAITING = {
     "vm": "boots a virtual machine; ask for it: pytest -m vm",
     "kills": "kills commands for a minute, and waits in a whole run: pytest -m kills",
 }
+
+
+def pytest_configure() -> None:
+    # A shell without job control starts what is in the background with Ctrl-C ignored, nohup with
+    # SIGHUP; commands rightly keep to that, and the tests that send these would wait for ever.
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, None)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default or signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,8 +9,6 @@ Its fixtures are made outside. What it raises comes out, skips too; what it prin
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from testbed import lab
@@ -18,11 +16,6 @@ from testbed import lab
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "in_lab: runs in a lab of its own")
-    # A shell without job control starts what is in the background with Ctrl-C ignored, nohup with
-    # SIGHUP; a lab rightly keeps to that, and the tests that send these would wait for ever.
-    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, None)):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, default or signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
