@@ -7,11 +7,13 @@ bin := .venv/bin
 validate: setup
 	$(bin)/testbed validate --quick --registered
 
+# Tests on real networks have the machine for themselves: they measure times.
 test: setup
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/pytest -q
+	$(bin)/pytest -q -n auto --dist loadfile --ignore=tests/network
+	$(bin)/pytest -q tests/network
 
 # Writes docs/claims.md and docs/protocols.md anew; `make docs RUN="results/validation/..."` takes the verdicts of those runs.
 docs: setup

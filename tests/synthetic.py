@@ -240,7 +240,7 @@ def tables(**given: pd.DataFrame) -> RunTables:
     whole = {}
     for name, columns in COLUMNS.items():
         rows = given.get(name, pd.DataFrame())
-        whole[name] = rows.reindex(columns=rows.columns.union(columns, sort=False))
+        whole[name] = rows.reindex(columns=rows.columns.union(pd.Index(columns), sort=False))
     return RunTables(
         manifest={"experiment": {"name": "synthetic"}, "data_types": [RUMOUR]},
         health={"ok": True, "reasons": []},
