@@ -81,7 +81,7 @@ def test_a_topology_aware_that_picks_uniformly_refutes_c12(tmp_path: Path) -> No
 def test_a_push_that_stops_after_one_round_refutes_c1(tmp_path: Path) -> None:
     wrong = tmp_path / "push.py"
     wrong.write_text(SILENT)
-    settings = ("grid.nodes=[8,16,32,64]", "run.repeats=20", "run.horizon_rounds=4")
+    settings = ("grid.nodes=[8,16,32,64,128]", "run.repeats=30", "run.horizon_rounds=4")
     tables = run(tmp_path, "latency", *settings, *GENTLE, protocol=str(wrong))
     row = verdict_of(tables, "C1", "form")
     assert row.verdict == REFUTED, row.reasons
