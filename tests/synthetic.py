@@ -244,7 +244,7 @@ def tables(**given: pd.DataFrame) -> RunTables:
     return RunTables(
         manifest={"experiment": {"name": "synthetic"}, "data_types": [RUMOUR]},
         health={"ok": True, "reasons": []},
-        **whole,
+        **{**given, **whole},  # a name that is no table is an error
     )
 
 
