@@ -211,6 +211,15 @@ class Protocol:
     def check(cls, options: Any, nodes: int) -> None:
         """Raises `OptionError` when the options do not fit a group of that many nodes."""
 
+    @classmethod
+    def warm_up_s(cls, options: Any, nodes: int) -> float:
+        """Seconds that a group of that many nodes runs before the first multicast of a stream.
+
+        For what a long-lived group would know already, such as distances between its members. What
+        is sent meanwhile counts for no multicast.
+        """
+        return 0.0
+
     def on_start(self, now: float) -> Actions:
         """The node has started, or started again after a crash."""
         return ()

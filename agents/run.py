@@ -81,9 +81,9 @@ class Outlet(Protocol):
 class RunSpec(NamedTuple):
     """What the harness says of a run; `at_ns` is monotonic.
 
-    Each of `sources` sends `messages` multicasts, the first at the start and `interval_s` between
-    two; with "all" every node holds one multicast. `settle` asks for a report once nothing is
-    left to come. `again` counts the lives that the node had in this run before.
+    Each of `sources` sends `messages` multicasts, the first `warm_up_s` after the start and
+    `interval_s` between two; with "all" every node holds one multicast. `settle` asks for a report
+    once nothing is left to come. `again` counts the lives that the node had in this run before.
     """
 
     run: int
@@ -97,6 +97,7 @@ class RunSpec(NamedTuple):
     payload_bytes: int = 64
     messages: int = 1
     interval_s: float = 0.0
+    warm_up_s: float = 0.0
     settle: bool = False
     again: int = 0
 
@@ -158,7 +159,7 @@ class Run:
             self.timing.resume(self._elapsed(at_ns))
             self.settled |= self.outlet.settled(self.id) if spec.settle else set()
             elapsed_ns = at_ns - spec.at_ns
-            self.begun = streams.due_by(elapsed_ns, spec.interval_s, self.mine)
+            self.begun = streams.due_by(elapsed_ns, spec.interval_s, self.mine, spec.warm_up_s)
         self._schedule_tick()
         self._call(at_ns, None, self._open, at_ns)
         if self.opening:
@@ -232,7 +233,7 @@ class Run:
         actions = [*self.protocol.on_start(now)]
         if self.spec.sources == "all":
             actions += self.protocol.hold(EVERYBODYS, bytes(self.spec.payload_bytes), now)
-        elif self.mine:
+        elif self.mine and not self.spec.warm_up_s:
             actions += self._multicast(at_ns)
         if any(isinstance(action, Send | Broadcast) for action in actions):
             self.opening = actions
@@ -251,7 +252,7 @@ class Run:
 
     def _schedule_multicast(self) -> None:
         if self.begun < self.mine and not self.over:
-            due_ns = streams.due_ns(self.begun, self.spec.interval_s)
+            due_ns = streams.due_ns(self.begun, self.spec.interval_s, self.spec.warm_up_s)
             self._wake(MULTICAST, self.spec.at_ns + due_ns)
 
     def _tick(self, due_ns: int, now_ns: int) -> None:

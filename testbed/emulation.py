@@ -34,8 +34,11 @@ from testbed.faults.weather import needs
 from testbed.health import Pressure
 from testbed.outcome import Outcome
 from testbed.progress import Progress
-from testbed.replicates import Replicate, concurrency, replicates
+from testbed.replicates import Replicate, concurrency, replicates, warm_up_s
 from testbed.session import LEAD_S, Session
+
+EVE_S = 0.05
+"""The core is read so long before the first multicast that follows a warm-up."""
 
 EXPECTED_ROUNDS = 7
 """For the time left only: rounds that a dissemination takes."""
@@ -49,7 +52,8 @@ def expected_s(cell: Cell) -> float:
         return (run.rounds / at_once + run.warmup_rounds) * round_s
     if run.kind == "stream":
         rounds: float = EXPECTED_ROUNDS + run.linger_rounds
-        return -(-run.repeats // at_once) * (run.sending_s() + rounds * round_s)
+        each_s = warm_up_s(cell) + run.sending_s() + rounds * round_s
+        return -(-run.repeats // at_once) * each_s
     rounds = min(_rounds_to_all(cell) + run.linger_rounds, run.horizon_rounds)
     return run.repeats / min(at_once, run.repeats) * rounds * round_s
 
@@ -131,7 +135,7 @@ class Emulation:
     def _start(self, session: Session, replicates: Sequence[Replicate]) -> None:
         start_ns = session.start([replicate.order for replicate in replicates])
         for replicate in replicates:
-            replicate.start_ns = start_ns
+            replicate.start_ns = start_ns + int(replicate.order.warm_up_s * 1e9)
         self.replicates += replicates
 
     def _disseminate(self, session: Session, boot: int, cell: Cell) -> None:
@@ -227,7 +231,8 @@ class Emulation:
     def _stream(self, session: Session, boot: int, cell: Cell) -> None:
         """Runs streams, `concurrent` of them at a time, between two moments of quiet.
 
-        What starts together shares one timeline of faults.
+        What starts together shares one timeline of faults. What is sent while the protocol warms
+        up counts for no multicast.
         """
         round_s = self._round_s(session, boot, cell)
         for together in batches(self.seed, self._runs, boot, cell, round_s):
@@ -238,6 +243,9 @@ class Emulation:
             player.begin()
             self._start(session, mine)
             player.start_ns = mine[0].start_ns
+            if mine[0].order.warm_up_s:
+                session.wait_until(player.start_ns / 1e9 - EVE_S)
+                before_ns, before = session.sample_core()
             self._follow(session, mine, round_s, player)
             player.end()
             if cell.faults:

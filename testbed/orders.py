@@ -20,6 +20,7 @@ class Order:
     payload_bytes: int
     messages: int = 1
     interval_s: float = 0.0
+    warm_up_s: float = 0.0
     settle: bool = False
     """Whether agents report when they have all of a stream; see `Session.settlements`."""
 

@@ -10,10 +10,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any
 
+from agents import registry
+from agents.options import make
 from testbed import faults
+from testbed.errors import UsageError
 from testbed.experiment import Cell
 from testbed.orders import Order
 
@@ -30,6 +34,7 @@ class Replicate:
     cell: Cell
     boot: int
     start_ns: int = 0
+    """When its first multicast is due: after the protocol's warm-up."""
     stop_ns: int = 0
     infected: int = 0
     settled: set[int] = field(default_factory=set)
@@ -107,6 +112,17 @@ def concurrency(cell: Cell, round_s: float) -> int:
     return max(1, int(cell.run.datagrams_per_s * round_s / (a_round * busy)))
 
 
+def warm_up_s(cell: Cell) -> float:
+    """Seconds that the protocol runs before the first multicast, 0 for what is no stream."""
+    if cell.run.kind != "stream":
+        return 0.0
+    protocol = registry.load(cell.protocol_source).protocol
+    found = protocol.warm_up_s(make(protocol.Options, cell.options), cell.nodes)
+    if not 0 <= found < inf:
+        raise UsageError(f"{cell.protocol}: warm_up_s is {found!r}; return seconds, 0 or more")
+    return found
+
+
 def replicates(
     seed: int,
     numbers: Iterator[int],
@@ -136,6 +152,7 @@ def replicates(
             payload_bytes=cell.run.payload_bytes,
             messages=cell.run.messages,
             interval_s=cell.run.interval_s,
+            warm_up_s=warm_up_s(cell),
             settle=cell.run.kind == "stream",
         )
         yield Replicate(order, cell, boot)

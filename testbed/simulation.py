@@ -28,7 +28,7 @@ from testbed.faults.batches import batches
 from testbed.faults.virtual import VirtualPlayer
 from testbed.outcome import Outcome
 from testbed.progress import Progress
-from testbed.replicates import Replicate, concurrency, replicates
+from testbed.replicates import Replicate, concurrency, replicates, warm_up_s
 from testbed.simulator.event import Simulation
 from testbed.simulator.memory import check_memory
 from testbed.simulator.paths import Network
@@ -117,6 +117,7 @@ class EventSimulation:
             payload_bytes=order.payload_bytes,
             messages=order.messages,
             interval_s=order.interval_s,
+            warm_up_s=order.warm_up_s,
             record=Recorder(order.run),
         )
 
@@ -181,41 +182,46 @@ class EventSimulation:
     def _stream(self, boot: int, network: Network, cell: Cell) -> None:
         """Runs streams; a batch is those that an emulation would have under way at once."""
         run, round_s = cell.run, cell.run.round_s or ROUND_S
-        horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
+        start_ns = int(warm_up_s(cell) * 1e9)
+        horizon_ns = start_ns + int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
         linger_ns = int(run.linger_rounds * round_s * 1e9)
         for together in batches(self.seed, self._runs, boot, cell, round_s):
             mine = together.replicates
             if cell.faults:
                 self.timelines.append(together.facts())
-            counted: Counter[tuple[str, str, int]] = Counter()
-            sizes: Counter[tuple[str, str, int]] = Counter()
+            before, after = Tally(), Tally()
             for replicate in mine:
                 simulation = self._start(network, replicate)
+                replicate.start_ns = start_ns
                 player = VirtualPlayer(
                     simulation,
                     cell.faults,
                     together.timeline,
                     seed=replicate.order.seed,
                     source=together.source(replicate),
+                    start_ns=start_ns,
                 )
                 player.begin()
+                if start_ns:  # what is sent while the protocol warms up counts for no multicast
+                    simulation.advance(start_ns - 1)
+                    before.add(simulation)
                 simulation.advance(horizon_ns, until_settled=True)
                 replicate.faulty = frozenset(player.state.dead | player.state.paused)
                 simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
-                _tally(simulation, counted, sizes)
-                last_ns = simulation.now_ns
+                after.add(simulation)
+                last_ns = simulation.now_ns - start_ns
                 self._end(replicate, simulation)
                 self.progress.advance(expected_s(cell) / run.repeats)
             core, batch = network.graph.core.name, len(self.batches)
-            counts = [Count(core, *way, n, sizes[way]) for way, n in sorted(counted.items())]
-            self.samples += collector.span_rows([], counts, batch, last_ns)
+            spans = before.counts(core), after.counts(core)
+            self.samples += collector.span_rows(*spans, batch, last_ns)
             self.batches.append(
                 {
                     "batch": batch,
                     "cell": cell.index,
                     "runs": len(mine),
                     "rounds": last_ns / 1e9 / round_s,
-                    "core_packets": counted.total(),
+                    "core_packets": after.packets.total() - before.packets.total(),
                     "voided": False,
                     "first_run": mine[0].order.run,
                 }
@@ -230,29 +236,24 @@ class EventSimulation:
             round((cell.run.warmup_rounds + period) * round_s * 1e9)
             for period in range(periods + 1)
         ]
-        packets: list[Counter[tuple[str, str, int]]] = [Counter() for _ in times_ns]
-        sizes: list[Counter[tuple[str, str, int]]] = [Counter() for _ in times_ns]
+        tallies = [Tally() for _ in times_ns]
         mine = list(replicates(self.seed, self._runs, boot, cell, at_once, round_s))
         for replicate in mine:
             simulation = self._start(network, replicate)
-            for place, time_ns in enumerate(times_ns):
+            for tally, time_ns in zip(tallies, times_ns, strict=True):
                 simulation.advance(time_ns)
-                _tally(simulation, packets[place], sizes[place])
+                tally.add(simulation)
             self._end(replicate, simulation)
             self.progress.advance(expected_s(cell) / at_once)
         first = {"batch": len(self.batches), "cell": cell.index, "runs": at_once}
         core = network.graph.core.name
         for place, time_ns in enumerate(times_ns):
-            counts = [
-                Count(core, *way, number, sizes[place][way])
-                for way, number in sorted(packets[place].items())
-            ]
             self.samples += [
                 {"batch": first["batch"], "time_ns": time_ns, **row}
-                for row in collector.count_rows(counts, level=0)
+                for row in collector.count_rows(tallies[place].counts(core), level=0)
             ]
             if place:
-                crossed = packets[place].total() - packets[place - 1].total()
+                crossed = tallies[place].packets.total() - tallies[place - 1].packets.total()
                 row = {"rounds": 1.0, "core_packets": crossed, "voided": False}
                 self.batches.append({**first, **row, "first_run": mine[0].order.run})
 
@@ -287,17 +288,23 @@ class EventSimulation:
         }
 
 
-def _tally(
-    simulation: Simulation,
-    packets: Counter[tuple[str, str, int]],
-    sizes: Counter[tuple[str, str, int]],
-) -> None:
-    """Adds what the core of a run has forwarded so far, by way and type."""
-    for crossing in simulation.crossings:
-        for kind, number in crossing.packets.items():
-            way = crossing.input, crossing.output, kind
-            packets[way] += number
-            sizes[way] += crossing.bytes[kind]
+class Tally:
+    """What the core has forwarded at one time of some runs, by way and type."""
+
+    def __init__(self) -> None:
+        self.packets: Counter[tuple[str, str, int]] = Counter()
+        self.bytes: Counter[tuple[str, str, int]] = Counter()
+
+    def add(self, simulation: Simulation) -> None:
+        """Adds what it has forwarded so far in a run."""
+        for crossing in simulation.crossings:
+            for kind, number in crossing.packets.items():
+                way = crossing.input, crossing.output, kind
+                self.packets[way] += number
+                self.bytes[way] += crossing.bytes[kind]
+
+    def counts(self, core: str) -> list[Count]:
+        return [Count(core, *way, n, self.bytes[way]) for way, n in sorted(self.packets.items())]
 
 
 def expected_events(cell: Cell) -> float:
@@ -308,7 +315,8 @@ def expected_events(cell: Cell) -> float:
         return a_round * (cell.run.rounds + at_once * cell.run.warmup_rounds)
     if cell.run.kind == "stream":
         run, round_s = cell.run, cell.run.round_s or ROUND_S
-        rounds = run.sending_s() / round_s + min(TYPICAL_ROUNDS, run.horizon_rounds)
+        rounds = (warm_up_s(cell) + run.sending_s()) / round_s
+        rounds += min(TYPICAL_ROUNDS, run.horizon_rounds)
         multicasts = run.senders(cell.nodes) * run.messages
         return run.repeats * (a_round * rounds + 2 * cell.nodes * multicasts)
     return a_round * cell.run.repeats * min(TYPICAL_ROUNDS, cell.run.horizon_rounds)

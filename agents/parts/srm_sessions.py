@@ -41,6 +41,12 @@ def pack(session: Session) -> bytes:
     )
 
 
+def to_echo(peers: int) -> tuple[int, int]:
+    """How many messages in turn echo the stamps of so many peers, and the bytes of each body."""
+    told = min(peers, ECHOES_TOLD)
+    return -(-peers // ECHOES_TOLD), HEAD.size + told * ECHO.size
+
+
 def unpack(body: bytes) -> Session:
     """Reads the body of a session message. Raises `ValueError` for bytes that are none."""
     if len(body) < HEAD.size:

@@ -159,6 +159,12 @@ class SrmOptions:
                 "over 0 with randomness=true (defaults c1=2, c2=2)"
             )
 
+    def period_s(self, nodes: int, size: int) -> float:
+        """The mean time between two session messages of a member, each of `size` bytes."""
+        if not self.session_kbit:
+            return self.session_s
+        return max(self.session_s, nodes * size * 8 / 1000 / self.session_kbit)
+
     def windows(self, nodes: int) -> tuple[Window, Window]:
         """Those of requests and of repairs, in a group of that many."""
         most = log10(nodes)

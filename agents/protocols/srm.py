@@ -9,9 +9,10 @@ distances.
 
 Losses show as gaps, and as sequence numbers that a request, a repair or a session message names.
 Session messages go out for ever, so the last multicast is not lost unnoticed; they carry the stamps
-that distances are estimated from (see `agents.parts.distances`), and until then every distance is
-`first_distance_s`. What is not repaired after `give_up_s` is reported lost. Delivery is in the
-order of arrival. Left out: pages, local recovery by scope, forgetting what was multicast.
+that distances are estimated from (see `agents.parts.distances`). A stream begins when all have had
+the time for that; a distance not known is `first_distance_s`. What is not repaired after
+`give_up_s` is reported lost. Delivery is in the order of arrival. Left out: pages, local recovery
+by scope, forgetting what was multicast.
 
 Reference: Floyd et al., IEEE/ACM ToN 5(6), 1997; ns-2.35.
 Timers: session messages; one for each request and each repair that is planned.
@@ -52,6 +53,7 @@ SESSION, REQUEST, REPAIR = "session", "request", "repair"
 DISTANCE = Struct(">I")  # microseconds
 REPAIR_HEAD = Struct(">II")  # whose request it answers, and how far that one is
 MAX_PAYLOAD = MAX_BODY - REPAIR_HEAD.size
+JITTER = 0.1  # of the period of session messages
 MOST_AHEAD = 256
 """Multicasts of one origin that one message may show to be missing; the next one shows more."""
 
@@ -133,6 +135,13 @@ class Srm(Protocol):
     @classmethod
     def check(cls, options: SrmOptions, nodes: int) -> None:
         options.check()
+
+    @classmethod
+    def warm_up_s(cls, options: SrmOptions, nodes: int) -> float:
+        """Until every member has had its stamp echoed by every other twice, as one may be lost."""
+        messages, size = srm_sessions.to_echo(nodes - 1)
+        period_s = options.period_s(nodes, HEADER_BYTES + size)
+        return options.session_s + 2 * messages * period_s * (1 + JITTER)
 
     def on_start(self, now: float) -> Actions:
         return [SetTimer(SESSION, now + self.options.session_s * self.rng.random())]
@@ -317,11 +326,8 @@ class Srm(Protocol):
         echoes = self.distances.echoes(now, srm_sessions.ECHOES_TOLD)
         session = Session(stamp(now), self.turns.take(self.highest), tuple(echoes))
         body = srm_sessions.pack(session)
-        period = options.session_s
-        if options.session_kbit:
-            group_kbit = self.view.nodes * (HEADER_BYTES + len(body)) * 8 / 1000
-            period = max(period, group_kbit / options.session_kbit)
-        again = SetTimer(SESSION, now + period * self.rng.uniform(0.9, 1.1))
+        period = options.period_s(self.view.nodes, HEADER_BYTES + len(body))
+        again = SetTimer(SESSION, now + period * self.rng.uniform(1 - JITTER, 1 + JITTER))
         return [Send(ALL, SrmSession(self.view.me, UNNAMED, 0, 0, body)), again]
 
     def _hear_session(self, body: bytes, sender: NodeId, now: float) -> Actions:

@@ -18,7 +18,10 @@ from testbed.simulator.event import Simulation
 
 
 class VirtualPlayer:
-    """The faults of one simulated run. `source` is the node whose side counts."""
+    """The faults of one simulated run, whose timeline begins at `start_ns`.
+
+    `source` is the node whose side counts.
+    """
 
     def __init__(
         self,
@@ -28,11 +31,13 @@ class VirtualPlayer:
         *,
         seed: int,
         source: NodeId,
+        start_ns: int = 0,
     ) -> None:
         self.state = State(simulation.network.nodes, timeline)
         self._simulation = simulation
         self._playback = Playback(timeline)
         self._source = source
+        self._start_ns = start_ns
         self._reached: set[NodeId] = set()
         self._interrupted = False
         self._losses = {
@@ -74,11 +79,11 @@ class VirtualPlayer:
 
     def _schedule(self) -> None:
         if self._playback.next_s < float("inf"):
-            due_ns = max(round(self._playback.next_s * 1e9), self._simulation.now_ns)
-            self._simulation.at(due_ns, self._step)
+            due_ns = self._start_ns + round(self._playback.next_s * 1e9)
+            self._simulation.at(max(due_ns, self._simulation.now_ns), self._step)
 
     def _step(self) -> None:
-        self._do(self._playback.take(self._simulation.now_ns / 1e9 + 1e-9))
+        self._do(self._playback.take(self._seconds() + 1e-9))
         self._recount()
         self._schedule()
 
@@ -87,12 +92,16 @@ class VirtualPlayer:
         self._reached.add(node)
         before_s = self._playback.next_s
         fraction = len(self._reached) / self.state.nodes
-        self._playback.reached(fraction, self._simulation.now_ns / 1e9)
+        self._playback.reached(fraction, self._seconds())
         self._recount()
         if self._playback.next_s < before_s:
             # The driver looks for calls between its strides: end this one.
             self._interrupted = True
             self._simulation.missing = 0
+
+    def _seconds(self) -> float:
+        """The time on the timeline's clock."""
+        return (self._simulation.now_ns - self._start_ns) / 1e9
 
     def _recount(self) -> None:
         left = self.state.correct(self._source) - self._reached

@@ -70,13 +70,15 @@ def per_message(
     """Events of a kind for each multicast of their run, NaN for what is no stream.
 
     `data` asks for types with data (`Message.DATA`) or for those without; `by_sources` for what
-    sources did. A multicast is one send.
+    sources did. A multicast is one send. What happens before the first one is due, while the
+    protocol warms up, does not count.
     """
     sent = multicasts(tables)
     if sent.empty:
         return pd.Series(float("nan"), index=tables.runs["run"])
     events = tables.events
     found = events[(events["event"] == event) & events["run"].isin(sent["run"])]
+    found = found[found["time_ns"] >= 0]
     found = found[with_data(tables, found) == data]
     if by_sources:
         sources = sent[["run", "origin"]].drop_duplicates()

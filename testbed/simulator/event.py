@@ -77,11 +77,11 @@ class StandstillError(TestbedError):
 class Simulation(Lives, Sending):
     """One run. Times are nanoseconds since its start; `advance` moves them.
 
-    Each of `sources` sends `messages` multicasts, the first at the start and `interval_s` between
-    two; with "all" every node holds one multicast. `infected` counts the nodes that have delivered
-    something, `failures` words what protocols did wrong. `reaches` may be set to cut the network:
-    what it says no to is lost as it is sent. `watch` is told of each node's first delivery, and may
-    set `missing`, the number of nodes that `until_all` waits for.
+    Each of `sources` sends `messages` multicasts, the first `warm_up_s` after the start and
+    `interval_s` between two; with "all" every node holds one multicast. `infected` counts the nodes
+    that have delivered something, `failures` words what protocols did wrong. `reaches` may be set
+    to cut the network: what it says no to is lost as it is sent. `watch` is told of each node's
+    first delivery, and may set `missing`, the number of nodes that `until_all` waits for.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Simulation(Lives, Sending):
         payload_bytes: int = 64,
         messages: int = 1,
         interval_s: float = 0.0,
+        warm_up_s: float = 0.0,
         record: Recorder | None = None,
     ) -> None:
         self._options = make(plugin.protocol.Options, options)
@@ -119,6 +120,7 @@ class Simulation(Lives, Sending):
         """Multicasts of each source."""
         self._expected = sum(self._mine.values())
         self._interval_s = interval_s
+        self._warm_up_s = warm_up_s
         self._payload = bytes(payload_bytes)
         self._started = False
         self._now = 0.0

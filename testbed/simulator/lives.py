@@ -49,6 +49,7 @@ class Lives:
     _mine: dict[NodeId, int]
     _expected: int
     _interval_s: float
+    _warm_up_s: float
     _serials: Iterator[int]
     _wakes: list[Wake]
     _arrived: deque[tuple[NodeId, NodeId, Message]]
@@ -80,7 +81,7 @@ class Lives:
         if not self._parting.pop(me):
             self._count(node, 1)
         node.timing.resume(self._now)
-        node.begun = due_by(self.now_ns, self._interval_s, self._mine.get(me, 0))
+        node.begun = due_by(self.now_ns, self._interval_s, self._mine.get(me, 0), self._warm_up_s)
         self._open(node)
 
     def pause(self, me: NodeId) -> None:
@@ -152,7 +153,7 @@ class Lives:
             actions = [*protocol.on_start(now)]
             if not node.life and self._everybody:
                 actions += protocol.hold(EVERYBODYS, self._payload, now)
-            elif not node.life and node.me in self._mine:
+            elif not node.life and node.me in self._mine and not self._warm_up_s:
                 actions += self._multicast(node)
             self._act(node, actions)
             self._schedule_multicast(node)
@@ -168,7 +169,7 @@ class Lives:
 
     def _schedule_multicast(self, node: Node) -> None:
         if node.begun < self._mine.get(node.me, 0):
-            due_ns = streams.due_ns(node.begun, self._interval_s)
+            due_ns = streams.due_ns(node.begun, self._interval_s, self._warm_up_s)
             self._set_timer(node, run.MULTICAST, due_ns)
 
     def _act(self, node: Node, actions: Actions) -> None:

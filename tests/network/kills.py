@@ -90,8 +90,9 @@ def _series(kills: int, rng: Random, report: Callable[[Kill], None]) -> list[Kil
     done: list[Kill] = []
     missed = 0
     while len(done) < kills:
-        role = roles[len(done) % len(roles)]
-        repeats = SHORT if role in _SURVIVED or len(done) % 2 == 0 else LONG
+        turn, place = divmod(len(done), len(roles))
+        role = roles[place]
+        repeats = SHORT if role in _SURVIVED or (turn + place) % 2 == 0 else LONG
         found = one(work, role, rng.random() * LIFE_S, repeats)
         if found is None:  # there was no such process any more at that instant
             missed += 1

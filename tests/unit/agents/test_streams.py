@@ -66,6 +66,14 @@ def test_a_stream_is_sent_at_its_times(tmp_path: Path) -> None:
     ]
 
 
+def test_a_stream_begins_after_the_warm_up_of_its_protocol(tmp_path: Path) -> None:
+    world = World(tmp_path / "a", sources=[2], messages=2, interval_s=0.4, warm_up_s=1.5)
+    world.until(3.0)
+    calls = [call for call in world.protocol.calls if call[0] in ("start", "multicast")]
+    times = [call[-1] for call in calls]
+    assert times == pytest.approx([0.0, 1.5, 1.9])
+
+
 def test_without_an_interval_all_of_a_stream_is_sent_at_the_start(tmp_path: Path) -> None:
     world = World(tmp_path / "a", sources=[2], messages=3)
     world.protocol.answers["multicast"] = [Send(1, Word(2, 1))]

@@ -156,6 +156,57 @@ def test_a_saturated_cell_counts_the_core_every_period(tmp_path: Path) -> None:
     assert set(last["router"]) == {"r0"} and set(last["input"]) == {"r1", "r2"}
 
 
+TALKER = '''
+"""Tells another subnet something in every round, and nothing in its multicasts."""
+from agents.api import Deliver, Message, Protocol, Send
+from agents.parts.retention import RumourOptions
+
+class Hello(Message):
+    """Says nothing."""
+    __slots__ = ()
+    TYPE = 0x99
+    DATA = False
+
+class Talker(Protocol):
+    """Says hello to the node on the other side."""
+    Options = RumourOptions
+    MESSAGES = (Hello,)
+
+    @classmethod
+    def warm_up_s(cls, options, nodes):
+        return {warm_up}
+
+    def multicast(self, payload, now):
+        id, kept = self.new_id()
+        return [Deliver(id), kept]
+
+    def on_round(self, k, now):
+        nodes = self.view.nodes
+        return [Send((self.view.me + nodes // 2) % nodes, Hello(self.view.me, k))]
+'''
+
+
+def test_what_is_sent_while_a_protocol_warms_up_counts_for_no_multicast(tmp_path: Path) -> None:
+    file = tmp_path / "talker.py"
+    file.write_text(TALKER.format(warm_up=2.0))
+    stream = ("kind=stream", "messages=2", "interval_s=1.0", "horizon_rounds=4", "loss_ratio=0.0")
+    tables = simulate(small(tmp_path, *stream, "round_s=0.5", protocols=[str(file)]), tmp_path)
+    sent = tables.events[tables.events["event"] == "multicast"]
+    assert list(sent["time_ns"]) == [0, 10**9] * 3
+    # 3 s of 2 hellos from each of 8 nodes, 2 multicasts: the 2 s before them sent 32 more.
+    assert (tables.events["event"] == "send").sum() == 3 * (48 + 32)
+    assert metrics.per_run(tables)["control_per_message"].tolist() == [24.0] * 3
+    assert metrics.per_batch(tables)["core_control_per_message"].tolist() == [24.0] * 3
+
+
+@pytest.mark.parametrize("seconds", ["-1.0", "float('nan')", "float('inf')"])
+def test_a_warm_up_that_is_no_time_is_refused(seconds: str, tmp_path: Path) -> None:
+    file = tmp_path / "talker.py"
+    file.write_text(TALKER.format(warm_up=seconds))
+    with pytest.raises(UsageError, match=r"warm_up_s is .*; return seconds, 0 or more"):
+        simulate(small(tmp_path, "kind=stream", protocols=[str(file)]), tmp_path)
+
+
 def test_a_protocol_that_fails_voids_its_runs(tmp_path: Path) -> None:
     mine = tmp_path / "broken.py"
     mine.write_text(BROKEN)

@@ -68,6 +68,26 @@ def test_sessions_measure_the_distances() -> None:
         }
 
 
+@pytest.mark.parametrize(
+    ("nodes", "options"), [(8, {}), (64, {"session_kbit": 64.0}), (100, {"session_s": 0.5})]
+)
+def test_all_distances_are_known_after_the_warm_up_even_if_each_way_loses_one(
+    nodes: int, options: dict[str, Any]
+) -> None:
+    heard: set[tuple[NodeId, NodeId]] = set()
+
+    def first(sender: NodeId, to: NodeId, message: Message) -> bool:
+        lost = (sender, to) not in heard
+        heard.add((sender, to))
+        return lost
+
+    group = Group(Srm, [nodes], delay=lambda a, b: 0.001, drop=first, **options)
+    group.until(Srm.warm_up_s(make(Srm.Options, options), nodes))
+    for srm in group.nodes:
+        assert isinstance(srm, Srm)
+        assert len(srm.distances.known) == nodes - 1
+
+
 def test_a_lost_last_multicast_shows_in_the_next_session_message() -> None:
     group = Group(Srm, [1] * 4, drop=first_copy)
     group.multicast(0)
