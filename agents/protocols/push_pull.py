@@ -2,11 +2,12 @@
 
 Model: Karp, Schindelhauer, Shenker and Voecking, Randomized rumor spreading (FOCS 2000): log_3 n +
 O(ln ln n) rounds. With exchange=two_way the call carries a digest and a fresh multicast, more of
-them follow as datagrams of their own; the partner answers with what the digest lacks. Everybody
-calls in every round for ever: idle, a group of N sends N calls a round. A push needs one datagram
-to arrive, a pull two. A multicast is pushed while it is fresh, by the same rules as for push, and
-fetched ever after. With exchange=three_way the call is a digest alone; the partner sends what the
-digest lacks and, if it lacks something itself, its own digest; the caller sends that.
+them follow as datagrams of their own; the partner answers with what the digest lacks. A call with
+nothing fresh is a poll, a digest alone, and everybody calls in every round for ever: idle, a group
+of N sends N polls a round. A push needs one datagram to arrive, a pull two. A multicast is pushed
+while it is fresh, by the same rules as for push, and fetched ever after. With exchange=three_way
+every call is a poll; the partner sends what the digest lacks and, if it lacks something itself, its
+own digest; the caller sends that.
 
 With termination=median_counter (`agents.parts.median_counter`) there are no digests: both parties
 send what they still spread, needed or not, until the counters tell them to be silent, after
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from struct import Struct
 
 from agents.api import (
     Action,
@@ -36,15 +36,12 @@ from agents.api import (
     View,
 )
 from agents.options import OptionError, option
-from agents.parts import targets
+from agents.parts import push_pull_bodies, targets
 from agents.parts.median_counter import Medians, limit, patience
+from agents.parts.push_pull_bodies import DIGEST_BYTES, MAX_PAYLOAD, Brought
 from agents.parts.retention import KINDS, MAX_AGE, WHEN, Hold, Retention, RumourOptions
 from agents.parts.stores import UNNAMED, Store
 from agents.wire import MAX_BODY
-
-HEAD = Struct(">HH")  # bytes of the digest that follows, rounds that the multicast is old
-DIGEST_BYTES = 156  # 13 origins; leaves 1,200 bytes to the payload
-MAX_PAYLOAD = MAX_BODY - HEAD.size - DIGEST_BYTES
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class PushPullOptions(RumourOptions):
 
 
 class PushPullCall(Message):
-    """Names the multicast that it brings, or none; the body is head, digest, payload."""
+    """A call that brings a multicast; the body is head, digest, payload."""
 
     __slots__ = ()
     TYPE = 0x14
@@ -140,15 +137,15 @@ class PushPull(Protocol):
         return [Deliver(id)]
 
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
-        body = message.body
         if isinstance(message, PushPullPoll | PushPullReply):
             return self._polled(message, sender, now)
-        if len(body) < HEAD.size:
-            return [Note("short_body", len(body))]
-        length, age = HEAD.unpack_from(body)
-        digest, payload = body[HEAD.size : HEAD.size + length], body[HEAD.size + length :]
+        size = len(message.body)
+        try:
+            age, digest, payload = push_pull_bodies.unpack(message.body)
+        except ValueError:
+            return [Note("short_body", size)]
         if len(payload) > MAX_PAYLOAD:
-            return [Note("long_body", len(body))]
+            return [Note("long_body", size)]
         done: list[Action] = []
         if self.medians:
             if isinstance(message, PushPullCall):
@@ -159,9 +156,7 @@ class PushPull(Protocol):
             except ValueError:
                 return [Note("bad_digest", len(digest))]
             done += [Send(sender, self._item(id)) for id in missing]
-        if message.sequence != UNNAMED:
-            done += self._hear(message, age, payload, now)
-        return done
+        return [*done, *self._hear(message, age, payload, now)]
 
     def on_round(self, k: int, now: float) -> Actions:
         self.round = k
@@ -175,10 +170,10 @@ class PushPull(Protocol):
         for hold in self.fresh.values():
             hold.begin_round()
         fresh = list(self.fresh)
-        digest = self.store.digest(self.rng, DIGEST_BYTES)
+        digest = self.store.digest(self.rng, DIGEST_BYTES if fresh else MAX_BODY)
         sends: list[Send] = []
         for target in self.draw():
-            sends.append(Send(target, self._call(fresh[0] if fresh else None, digest)))
+            sends.append(Send(target, self._call(fresh, digest)))
             sends += [Send(target, self._item(id)) for id in fresh[1:]]
             fresh = [id for id in fresh if self.fresh[id].sent(self.rng)]
         self.fresh = {id: hold for id, hold in self.fresh.items() if hold.active}
@@ -207,13 +202,13 @@ class PushPull(Protocol):
         """A digest came, or a call of a node that spreads nothing."""
         if self.medians:
             return self._spread(self.medians, sender, now)
+        replies = self.options.exchange == "three_way" and isinstance(message, PushPullPoll)
         try:
-            missing = self.store.missing(message.body, now)
-            lacking = self.store.lacks(message.body)
+            done = [Send(sender, self._item(id)) for id in self.store.missing(message.body, now)]
+            replies = replies and self.store.lacks(message.body)
         except ValueError:
             return [Note("bad_digest", len(message.body))]
-        done = [Send(sender, self._item(id)) for id in missing]
-        if lacking and isinstance(message, PushPullPoll):
+        if replies:
             digest = self.store.digest(self.rng, MAX_BODY)
             done.append(Send(sender, PushPullReply(self.view.me, UNNAMED, 0, self.round, digest)))
         return done
@@ -243,7 +238,7 @@ class PushPull(Protocol):
 
     def _copy(self, kind: type[Message], id: MessageId, counter: int) -> Message:
         item = self.store.items[id]
-        body = HEAD.pack(0, counter) + item.payload
+        body = push_pull_bodies.pack(Brought(counter, b"", item.payload))
         return kind(id.origin, id.sequence, item.hop, self.round, body)
 
     def _keep_fresh(self, id: MessageId, hold: Hold) -> None:
@@ -252,16 +247,17 @@ class PushPull(Protocol):
         else:
             self.fresh.pop(id, None)
 
-    def _call(self, id: MessageId | None, digest: bytes) -> PushPullCall:
-        if id is None:
-            head = HEAD.pack(len(digest), 0)
-            return PushPullCall(self.view.me, UNNAMED, 0, self.round, head + digest)
+    def _call(self, fresh: list[MessageId], digest: bytes) -> PushPullCall | PushPullPoll:
+        if not fresh:
+            return PushPullPoll(self.view.me, UNNAMED, 0, self.round, digest)
+        id = fresh[0]
         item = self.store.items[id]
-        body = HEAD.pack(len(digest), self.fresh[id].age) + digest + item.payload
+        body = push_pull_bodies.pack(Brought(self.fresh[id].age, digest, item.payload))
         return PushPullCall(id.origin, id.sequence, item.hop, self.round, body)
 
     def _item(self, id: MessageId) -> PushPullItem:
         item = self.store.items[id]
         hold = self.fresh.get(id)
-        body = HEAD.pack(0, hold.age if hold else MAX_AGE) + item.payload
+        age = hold.age if hold else MAX_AGE
+        body = push_pull_bodies.pack(Brought(age, b"", item.payload))
         return PushPullItem(id.origin, id.sequence, item.hop, self.round, body)

@@ -1,7 +1,7 @@
 """Messages of a type made to carry data, sent per node in a run [Demers et al. 1987, 1.4: m].
 
-Requests, digests and feedback are left out (`Message.DATA` in `agents.api`); a call that brings
-nothing along is counted when its type may. NaN for a run of which no event was recorded.
+Requests, digests and feedback are left out (`Message.DATA` in `agents.api`). NaN for a run of which
+no event was recorded.
 """
 
 from __future__ import annotations

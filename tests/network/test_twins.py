@@ -16,8 +16,14 @@ from testbed.tables import RunTables
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
 SETTINGS = ("nodes=8", "run.round_s=0.2", "concurrent=2", "horizon_rounds=20")
-DRAWN = {"push": 0x10, "topology_aware": 0x11, "pull": 0x12, "push_pull": 0x14, "rumor": 0x16}
-"""The message that each protocol sends to the targets that it draws."""
+DRAWN = {
+    "push": [0x10],
+    "topology_aware": [0x11],
+    "pull": [0x12],
+    "push_pull": [0x14, 0x1B],
+    "rumor": [0x16],
+}
+"""The messages that each protocol sends to the targets that it draws."""
 
 
 def both(protocol: str, folder: Path) -> tuple[RunTables, RunTables]:
@@ -37,10 +43,10 @@ def due(tables: RunTables) -> pd.Series[int]:
     return since
 
 
-def targets(tables: RunTables, kind: int) -> dict[tuple[int, int], list[int]]:
+def targets(tables: RunTables, kinds: list[int]) -> dict[tuple[int, int], list[int]]:
     """Whom each host drew in each run, in order."""
     events = tables.events.sort_values("time_ns", kind="stable")
-    sends = events[(events["event"] == "send") & (events["type"] == kind)]
+    sends = events[(events["event"] == "send") & events["type"].isin(kinds)]
     groups = sends.groupby(["run", "host"])["peer"]
     return {key: list(peers) for key, peers in groups}  # type: ignore[misc]
 

@@ -8,10 +8,10 @@ import pytest
 
 from agents.api import Deliver, Message, MessageId, Note, Send, Store, View
 from agents.options import OptionError, make
+from agents.parts.push_pull_bodies import DIGEST_BYTES, HEAD
 from agents.parts.retention import MAX_AGE
 from agents.parts.stores import RANGE, UNNAMED
 from agents.protocols.push_pull import (
-    HEAD,
     PushPull,
     PushPullCall,
     PushPullItem,
@@ -22,7 +22,7 @@ from agents.seeds import derive
 
 ID = MessageId(1, 1)
 HERE = RANGE.pack(1, 1, 1)
-EMPTY = PushPullCall(2, UNNAMED, body=HEAD.pack(0, 0))
+EMPTY = PushPullPoll(2, UNNAMED)
 
 
 def node(me: int = 1, nodes: int = 8, **options: Any) -> PushPull:
@@ -41,8 +41,30 @@ def sent(maker: PushPull, k: int) -> list[Message]:
     return [send.message for send in sends if isinstance(send, Send)]
 
 
-def test_a_node_that_has_nothing_calls_all_the_same() -> None:
-    assert sent(node(), 1) == [PushPullCall(1, UNNAMED, 0, 1, HEAD.pack(0, 0))]
+def test_a_node_that_has_nothing_polls_all_the_same() -> None:
+    assert sent(node(), 1) == [PushPullPoll(1, UNNAMED, 0, 1)]
+
+
+def test_a_call_without_a_fresh_multicast_is_no_data() -> None:
+    maker = source(retention="infect_and_die")
+    call, poll = (*sent(maker, 1), *sent(maker, 2))
+    assert isinstance(call, PushPullCall) and call.DATA
+    assert poll == PushPullPoll(1, UNNAMED, 0, 2, HERE) and not poll.DATA
+
+
+def test_a_poll_has_room_for_more_of_the_digest_than_a_call() -> None:
+    maker = node(retention="infect_and_die")
+    for origin in range(20):
+        maker.on_message(PushPullItem(origin, 1, body=HEAD.pack(0, 0)), 2, 0.0)
+    assert HEAD.unpack_from(sent(maker, 1)[0].body)[0] == DIGEST_BYTES
+    assert len(sent(maker, 2)[0].body) == 20 * RANGE.size
+
+
+def test_in_two_ways_a_poll_is_answered_and_nothing_is_asked_for() -> None:
+    callee = node(me=3)
+    callee.multicast(b"other", 0.0)
+    (answer,) = callee.on_message(PushPullPoll(1, UNNAMED, 0, 1, HERE), 1, 1.0)
+    assert isinstance(answer, Send) and answer.message.id == MessageId(3, 1)
 
 
 def test_a_call_carries_a_digest_and_a_fresh_multicast() -> None:
@@ -96,8 +118,22 @@ def test_age_is_that_of_the_oldest_copy_heard() -> None:
 
 def test_short_and_bad_bodies_are_noted() -> None:
     assert source().on_message(PushPullItem(2, 1, body=b"x"), 2, 1.0) == [Note("short_body", 1)]
-    call = PushPullCall(2, UNNAMED, body=HEAD.pack(5, 0) + b"12345")
+    call = PushPullCall(2, 1, body=HEAD.pack(5, 0) + b"12345")
     assert source().on_message(call, 2, 1.0) == [Note("bad_digest", 5)]
+    assert source().on_message(PushPullPoll(2, UNNAMED, body=b"12345"), 2, 1.0) == [
+        Note("bad_digest", 5)
+    ]
+
+
+@pytest.mark.parametrize("kind", [PushPullCall, PushPullItem])
+@pytest.mark.parametrize("options", [{}, {"termination": "median_counter"}])
+def test_a_head_that_is_longer_than_its_body_brings_nothing(
+    kind: type[Message], options: dict[str, Any]
+) -> None:
+    maker = node(**options)
+    cut = kind(2, 1, body=HEAD.pack(12, 0) + b"payload")
+    assert maker.on_message(cut, 2, 1.0) == [Note("short_body", HEAD.size + 7)]
+    assert not maker.store.items
 
 
 def test_three_way_is_a_digest_then_what_it_lacks_and_a_request_then_the_rest() -> None:
