@@ -2,7 +2,7 @@
 
 What comes early waits; what will never come is passed over and told as `Lost`. A node that starts
 again has forgotten everything: it is told as lost what it had delivered in its former life and can
-no longer get.
+no longer get. Where nobody sends again a gap may stay for ever, and nothing waits (`Unordered`).
 """
 
 from __future__ import annotations
@@ -78,3 +78,26 @@ class Fifo:
             at += 1
         self._next[origin] = at
         return done
+
+
+class Unordered(Fifo):
+    """Delivery as it comes: no gap holds anything up, and none is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[MessageId] = set()
+
+    def has(self, id: MessageId) -> bool:
+        return id in self._seen
+
+    def reaches(self, id: MessageId) -> bool:
+        return True
+
+    def add(self, id: MessageId) -> list[Deliver | Lost | Note]:
+        if id in self._seen:
+            return []
+        self._seen.add(id)
+        return [Deliver(id)]
+
+    def give_up_below(self, origin: NodeId, low: int) -> list[Deliver | Lost | Note]:
+        return []

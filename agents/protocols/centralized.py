@@ -34,7 +34,7 @@ from agents.api import (
     View,
 )
 from agents.options import option
-from agents.parts.ordering import Fifo
+from agents.parts.ordering import Fifo, Unordered
 from agents.parts.outstanding import Outstanding, RetryOptions
 from agents.wire import HEADER_BYTES, MAX_BODY
 
@@ -92,8 +92,7 @@ class Centralized(Protocol):
         self.queue: deque[tuple[NodeId, int]] = deque()
         self.free_at = 0.0
         """When the pace allows the next send."""
-        self.fifo = Fifo()
-        self.seen: set[MessageId] = set()
+        self.fifo = Fifo() if self.reliable else Unordered()
 
     @classmethod
     def check(cls, options: CentralizedOptions, nodes: int) -> None:
@@ -116,7 +115,7 @@ class Centralized(Protocol):
         return [Deliver(id), kept, *self._serve(now)]
 
     def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
-        self.seen.add(id)
+        self.fifo.add(id)
         return [Deliver(id)]
 
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
@@ -126,7 +125,7 @@ class Centralized(Protocol):
             return [Note("short_body", len(message.body))]
         if sender != message.origin or sender == self.view.me:
             return [Note("not_from_origin", sender)]
-        return self._hear(message) if self.reliable else self._take(message.id)
+        return self._hear(message)
 
     def on_timer(self, name: str, now: float) -> Actions:
         if name == PACE:
@@ -140,21 +139,17 @@ class Centralized(Protocol):
         self._enqueue(due.to, due.id.sequence, now)
         return self._serve(now)
 
-    def _take(self, id: MessageId) -> Actions:
-        if id in self.seen:
-            return ()
-        self.seen.add(id)
-        return [Deliver(id)]
-
     def _hear(self, message: Message) -> Actions:
-        """Takes a copy, delivers what is in order, and acknowledges it, every time it comes."""
+        """Takes a copy and delivers what may be; it is acknowledged every time it comes."""
         id = message.id
         (low,) = LOW.unpack_from(message.body)
         done: list[Action] = [*self.fifo.give_up_below(id.origin, min(low, id.sequence))]
         if not self.fifo.reaches(id):
             return [*done, Note("too_far_ahead", id.sequence)]
         done += self.fifo.add(id)
-        return [*done, Send(id.origin, CentralizedAck(*id, message.next_hop, message.round))]
+        if self.reliable:
+            done.append(Send(id.origin, CentralizedAck(*id, message.next_hop, message.round)))
+        return done
 
     def _answered(self, id: MessageId, sender: NodeId, now: float) -> Actions:
         cancelled = self.outstanding.answered(sender, id, now)

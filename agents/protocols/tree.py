@@ -14,7 +14,7 @@ Repair:
 - `nak`: a gap in the numbers, or a heartbeat that names a higher one, makes a node ask its parent,
   after a short random wait, and the ancestors above when that does not help. Nodes that have not
   heard of an origin yet stay in the dark when their parent, which has, dies.
-- `none`: nobody sends again, and below a dead node all are cut off.
+- `none`: nobody sends again, and below a dead node all are cut off. No gap holds up what follows.
 
 A parent that is not heard for three heartbeats is given up: the node joins its grandparent, then
 the others up to the origin. A child that never answers is given up too, and its children adopted.
@@ -25,7 +25,7 @@ Reference: lecture, "Tree-Based"; Birman et al. 1999.
 Timers: retransmission (`agents.parts.outstanding`); question to a child (`agents.parts.tree_acks`);
 request for repair; heartbeats, at twice the time after each, from the last multicast on; the
 parent's silence; the first word of a child (`nak`).
-Order: FIFO by origin.
+Order: FIFO by origin with repair=ack and nak; with none as it comes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from agents.api import (
     View,
 )
 from agents.parts.branches import HEAD_BYTES, NODE, Branch, Head, early, named, ranges, read
-from agents.parts.ordering import FIRST, Fifo
+from agents.parts.ordering import FIRST, Fifo, Unordered
 from agents.parts.outstanding import PREFIX
 from agents.parts.tree_acks import Acks
 from agents.parts.tree_messages import (
@@ -95,7 +95,7 @@ class Tree(Protocol):
         super().__init__(view, options, rng)
         self.trees = Trees(view, options.tree, options.k)
         self.mends = options.repair != "none"
-        self.fifo = Fifo()
+        self.fifo = Fifo() if self.mends else Unordered()
         self.branches: dict[NodeId, Branch] = {}
         self.acks: Acks | None = None
         self.naks: Naks | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.api import Deliver, Lost, MessageId, Note
-from agents.parts.ordering import LOSSES, WINDOW, Fifo
+from agents.parts.ordering import LOSSES, WINDOW, Fifo, Unordered
 
 
 def id(sequence: int, origin: int = 7) -> MessageId:
@@ -65,3 +65,12 @@ def test_ones_own_stream_goes_on_after_a_restart() -> None:
 def test_a_number_too_far_ahead_is_not_reached() -> None:
     fifo = Fifo()
     assert fifo.reaches(id(WINDOW)) and not fifo.reaches(id(WINDOW + 1))
+
+
+def test_without_order_nothing_waits_and_no_copy_is_delivered_twice() -> None:
+    order = Unordered()
+    far = id(WINDOW + 5)
+    assert order.reaches(far) and order.add(far) == [Deliver(far)]
+    assert order.add(id(2)) == [Deliver(id(2))] and order.has(id(2)) and not order.has(id(1))
+    assert order.give_up_below(7, 3) == [] and order.add(far) == []
+    assert order.add(id(1)) == [Deliver(id(1))]

@@ -124,6 +124,22 @@ def test_below_a_dead_node_all_are_cut_off_where_nobody_mends() -> None:
     assert k_ary_tree.cut_off(15, 2) == 7
 
 
+def test_a_lost_copy_holds_up_nothing_where_nobody_mends() -> None:
+    """Half of the copies are lost for two seconds, and none afterwards."""
+    early = tuple((tenth / 10, 0) for tenth in range(10))
+    made = world(Schedule(nodes=15, loss_ratio=0.5, multicasts=(*early, (2.5, 0))), repair="none")
+    made.advance(5.0)
+    assert len(delivered(made)) < 15
+    assert set(delivered(made, MessageId(0, 11))) == set(range(15))
+
+
+def test_a_copy_that_is_overtaken_is_delivered_late_where_nobody_mends() -> None:
+    hearer = node(7, repair="none")
+    assert hearer.on_message(data(2), 3, 0.0) == [Deliver(MessageId(0, 2))]
+    assert hearer.on_message(data(1), 3, 0.1) == [Deliver(MessageId(0, 1))]
+    assert hearer.on_message(data(1), 3, 0.2) == []
+
+
 @pytest.mark.parametrize("repair", ["ack", "nak"])
 def test_orphans_join_the_grandparent_within_three_heartbeats_and_an_attempt(repair: str) -> None:
     schedule = Schedule(nodes=15, multicasts=((0.0, 0), (1.0, 0)), crashes=(Crash(1, 0.5, None),))
