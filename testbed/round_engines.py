@@ -84,6 +84,7 @@ def check(cell: Cell, engine: str) -> None:
     source, retention = cell.protocol_source, cell.options.get("retention", "forever")
     silent = ("rounds", "infect_and_die") if cell.protocol == "push" else ()
     own = cell.protocol == "topology_aware"
+    exchange, ends = (cell.options.get(name) for name in ("exchange", "termination"))
     wrong = (
         (source not in known, f"protocol {source}", f"choose {', '.join(known)}"),
         (cell.timing != "sync", f"timing {cell.timing}", "--set timing=sync: it has rounds only"),
@@ -95,6 +96,8 @@ def check(cell: Cell, engine: str) -> None:
             f"retention {retention} of {cell.protocol}",
             "--set retention=forever",
         ),
+        (exchange == "three_way", "exchange three_way", "--set exchange=two_way"),
+        (ends == "median_counter", "termination median_counter", "--set termination=none"),
         (own and cell.topology != TWO_SUBNETS, f"topology {cell.topology}", f"take {TWO_SUBNETS}"),
         (
             own and not cell.options["replacement"],

@@ -62,8 +62,9 @@ class AdaptiveWindow(Window):
 
     def __init__(self, start: float, width: float, high_start: float, high_width: float) -> None:
         super().__init__(start, width)
-        self._high_start = max(high_start, self.LOW_START)
-        self._high_width = max(high_width, self.LOW_WIDTH)
+        self.starts = self.LOW_START, max(high_start, self.LOW_START)
+        """The least and the greatest; so are `widths`."""
+        self.widths = self.LOW_WIDTH, max(high_width, self.LOW_WIDTH)
         self.duplicates = 0.0
         """Moving average a loss."""
         self.delay = 0.0
@@ -111,8 +112,8 @@ class AdaptiveWindow(Window):
         self._clip()
 
     def _clip(self) -> None:
-        self.start = min(max(self.start, self.LOW_START), self._high_start)
-        self.width = min(max(self.width, self.LOW_WIDTH), self._high_width)
+        self.start = min(max(self.start, self.starts[0]), self.starts[1])
+        self.width = min(max(self.width, self.widths[0]), self.widths[1])
 
 
 @dataclass(frozen=True)
@@ -150,14 +151,37 @@ class SrmOptions:
         1.0, unit="s", low=0.001, high=60, help="of members whose distance is not known yet"
     )
 
-    def check(self) -> None:
-        """Raises `OptionError` for timers that would wait no time at all."""
+    def check(self, nodes: int) -> None:
+        """Raises `OptionError` for timers that would wait no time at all, and for windows that
+        others would take the place of."""
         spread = self.c2 if self.randomness else 0.0
         if self.timers == "fixed" and self.c1 + spread <= 0:
             raise OptionError(
                 f"c1={self.c1:g}: requests would wait no time at all; choose c1 over 0, or c2 "
                 "over 0 with randomness=true (defaults c1=2, c2=2)"
             )
+        for name in ("d1", "d2") if self.log_repair else ():
+            if getattr(self, name) != getattr(SrmOptions, name):
+                raise OptionError(
+                    f"{name}={getattr(self, name):g}: D1 and D2 are log10 of the group's size; "
+                    f"choose log_repair=false (defaults {name}={getattr(SrmOptions, name):g}, "
+                    "log_repair=true)"
+                )
+        if self.timers == "adaptive":
+            self._check_adaptive(nodes)
+
+    def _check_adaptive(self, nodes: int) -> None:
+        requests, repairs = self._adaptive(nodes)
+        within = {"c1": requests.starts, "c2": requests.widths}
+        if not self.log_repair:
+            within |= {"d1": repairs.starts, "d2": repairs.widths}
+        for name, (low, high) in within.items():
+            if not low <= getattr(self, name) <= high:
+                raise OptionError(
+                    f"{name}={getattr(self, name):g}: adaptive timers of {nodes} nodes keep it "
+                    f"within {low:g}..{high:g}; choose that, or timers=fixed "
+                    f"(defaults {name}={getattr(SrmOptions, name):g}, timers=fixed)"
+                )
 
     def period_s(self, nodes: int, size: int) -> float:
         """The mean time between two session messages of a member, each of `size` bytes."""
@@ -167,9 +191,13 @@ class SrmOptions:
 
     def windows(self, nodes: int) -> tuple[Window, Window]:
         """Those of requests and of repairs, in a group of that many."""
-        most = log10(nodes)
-        d1, d2 = (most, most) if self.log_repair else (self.d1, self.d2)
         if self.timers == "adaptive":
-            requests = AdaptiveWindow(self.c1, self.c2, 2.0, nodes)
-            return requests, AdaptiveWindow(d1, d2, most, nodes)
-        return Window(self.c1, self.c2), Window(d1, d2)
+            return self._adaptive(nodes)
+        return Window(self.c1, self.c2), Window(*self._repair(nodes))
+
+    def _adaptive(self, nodes: int) -> tuple[AdaptiveWindow, AdaptiveWindow]:
+        requests = AdaptiveWindow(self.c1, self.c2, 2.0, nodes)
+        return requests, AdaptiveWindow(*self._repair(nodes), log10(nodes), nodes)
+
+    def _repair(self, nodes: int) -> tuple[float, float]:
+        return (log10(nodes), log10(nodes)) if self.log_repair else (self.d1, self.d2)

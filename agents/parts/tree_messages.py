@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents.api import Message
-from agents.options import option
+from agents.options import OptionError, option
 from agents.parts.outstanding import RetryOptions
 from agents.parts.trees import KINDS
 
@@ -22,6 +22,26 @@ class TreeOptions(RetryOptions):
     heartbeat_max_s: float = option(8.0, unit="s", low=0.01, high=600, help="where doubling ends")
     nak_delay_ms: float = option(50.0, unit="ms", low=0, high=60_000, help="longest random wait")
     nak_retry_ms: float = option(500.0, unit="ms", low=1, high=60_000, help="doubled every time")
+
+    def check(self) -> None:
+        """Raises `OptionError` for what the other options leave without a meaning."""
+        super().check()
+        if self.tree == "bfs" and self.k != TreeOptions.k:
+            raise OptionError(
+                f"k={self.k}: shortest paths have as many children as there are; choose "
+                f"tree=kary or topology (defaults k={TreeOptions.k}, tree={TreeOptions.tree})"
+            )
+        if not self.aggregate and self.repair != "ack":
+            raise OptionError(
+                f"aggregate=false: repair={self.repair} has no acknowledgements; choose repair=ack "
+                "(defaults aggregate=true, repair=ack)"
+            )
+        if self.heartbeat_max_s < self.heartbeat_s:
+            raise OptionError(
+                f"heartbeat_max_s={self.heartbeat_max_s:g}: choose at least "
+                f"heartbeat_s={self.heartbeat_s:g} s (defaults: {TreeOptions.heartbeat_max_s:g} "
+                f"and {TreeOptions.heartbeat_s:g})"
+            )
 
 
 class TreeData(Message):

@@ -46,7 +46,7 @@ from agents.parts import digests, targets
 from agents.parts.digests import Span
 from agents.parts.ordering import Fifo
 from agents.parts.stores import UNNAMED
-from agents.wire import HEADER_BYTES, MAX_BODY
+from agents.wire import HEADER_BYTES, MAX_BODY, MAX_DATAGRAM
 
 ALL = "all"
 ROUND = Struct(">I")
@@ -159,6 +159,12 @@ class Pbcast(Protocol):
                 f"fan_out={options.fan_out}: a node gossips with "
                 f"{options.neighbours or others} other(s); choose fewer, or more nodes "
                 "(default 1)"
+            )
+        if 0 < options.retransmission_limit < MAX_DATAGRAM:
+            raise OptionError(
+                f"retransmission_limit={options.retransmission_limit}: one datagram may take more, "
+                f"and would never be sent again; choose {MAX_DATAGRAM} and more, or 0 for any "
+                f"(default {PbcastOptions.retransmission_limit})"
             )
 
     def multicast(self, payload: bytes, now: float) -> Actions:

@@ -111,6 +111,19 @@ class PushPull(Protocol):
     @classmethod
     def check(cls, options: PushPullOptions, nodes: int) -> None:
         options.check(nodes)
+        two_way, retention = PushPullOptions.exchange, PushPullOptions.retention
+        counted = options.termination != "none"
+        if options.retention != retention and (counted or options.exchange != two_way):
+            raise OptionError(
+                f"retention={options.retention}: only a two-way exchange without termination "
+                f"pushes by it; choose exchange=two_way and termination=none, or "
+                f"retention={retention} (defaults {two_way}, none, {retention})"
+            )
+        if options.counter_limit and not counted:
+            raise OptionError(
+                f"counter_limit={options.counter_limit}: nothing is counted; choose "
+                "termination=median_counter (defaults 0, none)"
+            )
         if options.termination != "none" and options.exchange != "two_way":
             raise OptionError(
                 "termination=median_counter: it has no digests; choose exchange=two_way "

@@ -134,7 +134,7 @@ class Srm(Protocol):
 
     @classmethod
     def check(cls, options: SrmOptions, nodes: int) -> None:
-        options.check()
+        options.check(nodes)
 
     @classmethod
     def warm_up_s(cls, options: SrmOptions, nodes: int) -> float:

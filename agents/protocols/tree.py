@@ -276,8 +276,8 @@ class Tree(Protocol):
         if not branch.children:
             branch.beat_s = 0.0
             return []
-        most_s = max(self.options.heartbeat_max_s, self.options.heartbeat_s)
-        branch.beat_s = min(2 * branch.beat_s or self.options.heartbeat_s, most_s)
+        longest_s = self.options.heartbeat_max_s
+        branch.beat_s = min(2 * branch.beat_s or self.options.heartbeat_s, longest_s)
         beat = self._heartbeat(branch)
         done: list[Action] = [Send(child, beat) for child in branch.children]
         return [*done, SetTimer(f"{BEAT}/{branch.origin}", now + branch.beat_s)]

@@ -74,6 +74,8 @@ def test_the_same_seed_gives_the_same_runs(tmp_path: Path) -> None:
         ("counts", ("protocol=topology_aware",), ["protocol topology_aware", "push, pull"]),
         ("rounds", ("protocol=topology_aware", "topology=star"), ["topology star"]),
         ("rounds", ("protocol=pbcast",), ["protocol pbcast"]),
+        ("counts", ("protocol=push_pull", "exchange=three_way"), ["three_way", "two_way"]),
+        ("rounds", ("protocol=push_pull", "termination=median_counter"), ["termination=none"]),
         ("round", (), ["unknown engine 'round'", "did you mean rounds"]),
     ],
 )

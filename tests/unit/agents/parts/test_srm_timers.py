@@ -115,7 +115,31 @@ def test_a_group_of_two_has_adaptive_windows_too() -> None:
 @pytest.mark.parametrize("options", [{"c1": 0, "c2": 0}, {"c1": 0, "randomness": False}])
 def test_timers_that_wait_no_time_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(OptionError, match=r"c1=0: .*choose c1 over 0.*default"):
-        make(SrmOptions, options).check()
+        make(SrmOptions, options).check(8)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"timers": "adaptive", "c1": 10}, r"^c1=10: .* 0\.5\.\.2; .*timers=fixed .defaults c1=2,"),
+        ({"timers": "adaptive", "c2": 101}, r"^c2=101: .* 1\.\.100; .*defaults c2=2,"),
+        ({"timers": "adaptive", "log_repair": False, "d1": 2.5}, r"^d1=2\.5: .* 0\.5\.\.2; "),
+        ({"d1": 10}, r"^d1=10: .*log_repair=false .defaults d1=1, log_repair=true"),
+        ({"timers": "adaptive", "d2": 2}, r"^d2=2: .*log_repair=false .defaults d2=1,"),
+    ],
+)
+def test_a_window_that_another_would_take_the_place_of_is_refused(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        make(SrmOptions, options).check(100)
+
+
+def test_windows_within_their_bounds_are_as_they_were_asked_for() -> None:
+    options = {"timers": "adaptive", "c1": 1.5, "c2": 50, "log_repair": False, "d1": 2, "d2": 3}
+    asked = make(SrmOptions, options)
+    asked.check(100)
+    assert [(each.start, each.width) for each in asked.windows(100)] == [(1.5, 50), (2, 3)]
 
 
 def test_a_negative_window_is_refused_by_name() -> None:

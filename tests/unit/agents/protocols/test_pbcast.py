@@ -34,11 +34,11 @@ def node(me: NodeId = 3, nodes: int = 8, **options: Any) -> Pbcast:
     return Pbcast(View(me, (range(nodes),)), made, derive(1, me, "targets"))
 
 
-def source(messages: int = 1, **options: Any) -> Pbcast:
+def source(messages: int = 1, size: int = 7, **options: Any) -> Pbcast:
     """Node 0 with some multicasts, in its round 1."""
     made = node(0, **options)
     for _ in range(messages):
-        list(made.multicast(b"payload", 0.0))
+        list(made.multicast(bytes(size), 0.0))
     list(made.on_round(1, 1.0))
     return made
 
@@ -141,9 +141,9 @@ def test_a_late_solicitation_is_dropped(strict: bool, answers: int) -> None:
 
 
 def test_a_round_sends_no_more_than_its_bytes() -> None:
-    made = source(4, retransmission_limit=2 * (40 + 7) + 10)
+    made = source(4, 700, retransmission_limit=2 * (40 + 700) + 10)
     done = list(made.on_message(solicit(4, 3, 2, 1), 3, 1.1))
-    assert sent(done) == [(3, 4), (3, 3)] and done[-1] == Note("over_limit", 47)
+    assert sent(done) == [(3, 4), (3, 3)] and done[-1] == Note("over_limit", 740)
     list(made.on_round(2, 2.0))
     assert sent(list(made.on_message(solicit(2, 1, round_=2), 3, 2.1))) == [(3, 2), (3, 1)]
 
@@ -210,6 +210,7 @@ def test_a_hostile_digest_costs_one_full_solicitation() -> None:
         ({"neighbours": 8}, r"neighbours=8: .*choose 0\.\.7 \(default 0"),
         ({"neighbours": 2, "fan_out": 3}, r"fan_out=3: .*2 other\(s\).*default 1"),
         ({"buffer_rounds": 0}, r"buffer_rounds=0: choose int 1\.\."),
+        ({"retransmission_limit": 1399}, r"limit=1399: .*choose 1400 .*0 for any \(default 10000"),
     ],
 )
 def test_what_does_not_fit_the_group_is_refused(options: dict[str, Any], message: str) -> None:

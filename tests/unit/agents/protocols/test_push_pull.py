@@ -164,7 +164,15 @@ def test_under_the_median_counter_both_tell_what_they_spread() -> None:
     assert sent(node(termination="median_counter"), 1) == [PushPullPoll(1, UNNAMED, 0, 1)]
 
 
-def test_a_median_counter_has_no_third_way() -> None:
-    chosen = make(PushPull.Options, {"termination": "median_counter", "exchange": "three_way"})
-    with pytest.raises(OptionError, match=r"two_way .default"):
-        PushPull.check(chosen, 8)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"termination": "median_counter", "exchange": "three_way"}, r"two_way .default"),
+        ({"exchange": "three_way", "retention": "age"}, r"^retention=age: .*two_way.*, forever\)"),
+        ({"termination": "median_counter", "retention": "coin"}, r"^retention=coin: .*=none.*"),
+        ({"counter_limit": 3}, r"^counter_limit=3: .*median_counter .defaults 0"),
+    ],
+)
+def test_what_the_exchange_has_no_use_for_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        PushPull.check(make(PushPull.Options, options), 8)

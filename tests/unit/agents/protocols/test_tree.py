@@ -322,6 +322,22 @@ def test_ones_own_multicast_goes_to_the_children_at_once() -> None:
     assert [send.to for send in sends(actions)] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tree": "bfs", "k": 3}, r"^k=3: .*tree=kary or topology .defaults k=2"),
+        ({"repair": "nak", "aggregate": False}, r"^aggregate=false: .*repair=ack .defaults"),
+        ({"heartbeat_s": 9.0}, r"^heartbeat_max_s=8: choose at least heartbeat_s=9 .*8 and 1"),
+        ({"rto_max_ms": 2.0}, r"^rto_max_ms=2: "),
+    ],
+)
+def test_what_other_options_leave_without_a_meaning_is_refused(
+    options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(OptionError, match=words):
+        Tree.check(make(Tree.Options, options), 8)
+
+
 def test_options_out_of_their_domain_are_refused() -> None:
     for name, value in (("k", 1), ("max_tries", 0), ("heartbeat_s", -1.0), ("tree", "ring")):
         with pytest.raises(OptionError, match=name):
