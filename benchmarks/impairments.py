@@ -89,7 +89,9 @@ def order(run: Run, less: int) -> list[Figure]:
 
 
 def rate(run: Run, less: int) -> list[Figure]:
-    return [*weather.of_rate(run, 5_000 // less), *weather.of_limit(run)]
+    count = 5_000 // less
+    full = weather.of_rate(run, count, queue_packets=50)
+    return [*weather.of_rate(run, count), *full, *weather.of_limit(run)]
 
 
 PARTS: dict[str, tuple[Part, str]] = {

@@ -19,6 +19,8 @@ from typing import NamedTuple
 from topologies.impairments import Distribution, Impairment
 
 LOST = -1
+FULL = -2
+"""When a copy is released that found no room."""
 
 NS_A_MS = 1_000_000
 
@@ -34,9 +36,10 @@ _PARETO_SD = math.sqrt(_PARETO_SHAPE / (_PARETO_SHAPE - 2)) / (_PARETO_SHAPE - 1
 
 
 class Copy(NamedTuple):
-    """One copy of a packet that the link lets through."""
+    """One copy of a packet that is not lost on the way."""
 
     release_ns: int
+    """`FULL` when the link had no room for it."""
     corrupt: bool
 
 
@@ -82,10 +85,10 @@ class Medium:
         """For a `plain` link: how long it takes a packet, or `LOST`."""
         return LOST if self._loses() else self._wait_ns()
 
-    def meet(self, now_ns: int, size: int) -> Sequence[Copy]:
+    def meet(self, now_ns: int, size: int, held: int = 0) -> Sequence[Copy]:
         """What becomes of an IP packet of `size` bytes that comes now; calls in order of time.
 
-        Leaves out `queue_packets`: whoever holds the packets knows how many there are.
+        `held` is how many packets the link holds already, for `queue_packets`.
         """
         what = self.impairment
         copies = 1
@@ -95,15 +98,19 @@ class Medium:
             copies -= 1
         if not copies:
             return ()
-        first = self._pass(now_ns, size)
+        first = self._pass(now_ns, size, held)
         if copies == 1 or self._loses():
             return (first,)
-        return (first, self._pass(now_ns, size))
+        return (first, self._pass(now_ns, size, held + (first.release_ns > now_ns)))
 
-    def _pass(self, now_ns: int, size: int) -> Copy:
+    def _pass(self, now_ns: int, size: int, held: int) -> Copy:
         what = self.impairment
         corrupt = bool(what.corrupt_ratio) and self._random() < what.corrupt_ratio
         release_ns = now_ns + self._wait_ns()
+        # After the draws, so that the packets to come meet the same whether or not there is room;
+        # before the rate, which a packet that is dropped takes nothing of.
+        if what.queue_packets is not None and held >= what.queue_packets:
+            return Copy(FULL, corrupt)
         if what.rate_mbit:
             # Mbit/s are bits a microsecond.
             takes_ns = round((size + FRAME_BYTES) * 8e3 / what.rate_mbit)

@@ -38,7 +38,7 @@ if __name__ == "__main__":  # started by its path, with -I: nothing else puts th
 
 from agents.seeds import derive
 from testbed.kernel import queueing
-from testbed.medium import Medium
+from testbed.medium import FULL, Medium
 from topologies.impairments import Impairment
 
 AT_ONCE = 64
@@ -137,16 +137,12 @@ class Queues:
         now_ns = time.monotonic_ns()
         data = packet.data
         udp = data[9] == _UDP
-        limit = link.medium.impairment.queue_packets
-        first, *others = link.medium.meet(now_ns, data[2] << 8 | data[3]) or (None,)
-        if first is None:
-            link.note("lost", udp)
-        elif limit is not None and link.held >= limit:
-            link.note("full", udp)
-            first = None
-        if first is None:
+        met = link.medium.meet(now_ns, data[2] << 8 | data[3], link.held)
+        if not met or met[0].release_ns == FULL:
+            link.note("full" if met else "lost", udp)
             link.node.verdicts.append(queueing.verdict(0, packet.id, False))
             return
+        first, *others = met
         payload = damaged(data, link.random) if first.corrupt else None
         link.counts["corrupt"] += first.corrupt
         if link.frame is not None and (payload is not None or first.release_ns > now_ns):
@@ -156,7 +152,7 @@ class Queues:
         else:
             self.hold(link, first.release_ns, now_ns, packet.id, payload)
         for copy in others:
-            if limit is None or link.held < limit:
+            if copy.release_ns != FULL:
                 link.note("copies", udp)
                 link.counts["corrupt"] += copy.corrupt
                 payload = damaged(data, link.random) if copy.corrupt else data

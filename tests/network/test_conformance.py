@@ -93,8 +93,9 @@ def test_corruption(backend: str) -> None:
 
 
 @delaying
-def test_rate(backend: str) -> None:
-    measure(backend, lambda run: weather.of_rate(run, 2000))
+@pytest.mark.parametrize("queue_packets", [None, 50])
+def test_rate(backend: str, queue_packets: int | None) -> None:
+    measure(backend, lambda run: weather.of_rate(run, 2000, queue_packets))
 
 
 @delaying

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from testbed.medium import Medium, quantile, share_below
+from testbed.medium import FULL, Medium, quantile, share_below
 from topologies.impairments import Distribution, Impairment
 
 PACKETS = 40_000
@@ -114,6 +114,29 @@ def test_a_rate_spaces_frames_by_their_length() -> None:
     first, second = (link.meet(0, 986)[0].release_ns for _ in range(2))
     assert (first, second) == (8_000_000, 16_000_000)  # 1,000 bytes with the Ethernet header
     assert link.meet(100_000_000, 986)[0].release_ns == 108_000_000
+
+
+def test_what_finds_the_link_full_takes_no_time_on_it() -> None:
+    link = medium(rate_mbit=1, queue_packets=2, duplicate_ratio=0.5)
+    due: list[int] = []
+    ends: list[int] = []
+    for now_ns in range(0, 4_000_000_000, 4_000_000):  # of 8 ms each: twice the rate, or more
+        due = [each for each in due if each > now_ns]
+        copies = [copy.release_ns for copy in link.meet(now_ns, 986, len(due))]
+        came = [each for each in copies if each != FULL]
+        assert len(due) + len(came) <= 2
+        due += came
+        ends += came
+    assert ends == [8_000_000 * place for place in range(1, len(ends) + 1)]
+    assert len(ends) >= 499
+
+
+def test_a_full_link_leaves_the_draws_of_the_packets_to_come_alone() -> None:
+    links = [medium(loss_ratio=0.3, queue_packets=1, delay_ms=9, jitter_ms=3) for _ in range(2)]
+    links[0].meet(0, 100, held=1)
+    links[1].meet(0, 100, held=0)
+    one, other = ([link.meet(0, 100) for _ in range(50)] for link in links)
+    assert one == other
 
 
 def test_a_link_with_a_rate_keeps_the_order_of_its_packets() -> None:
