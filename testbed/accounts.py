@@ -21,8 +21,17 @@ class Loss:
     """Datagrams that found the queue full, which was given a limit."""
     copies: int = 0
     """Datagrams that it made of others."""
+    stranded: int = 0
+    """Datagrams that waited for their time when their link went down."""
     doubtful: int = 0
     """Packets that it may have copied or damaged, which it does not count."""
+
+    def split(self, others: int) -> tuple[int, int]:
+        """Datagrams surely lost, and those that may have been, given what else crossed the port."""
+        if self.udp is not None:
+            return self.udp, self.doubtful
+        surely = max(0, self.packets - others)
+        return surely, self.packets - surely + self.doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +178,6 @@ def _loss_since(later: Loss, earlier: Loss) -> Loss:
         later.packets - earlier.packets,
         later.full - earlier.full,
         later.copies - earlier.copies,
+        later.stranded - earlier.stranded,
         later.doubtful - earlier.doubtful,
     )

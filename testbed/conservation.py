@@ -130,7 +130,7 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "forwarded": _single(router, came=subnet.name),
             "multicasts that came": _arrived(router, subnet.name),
             "lost by shaping": _surely_up(hosts),
-            "found a queue full": sum(host.lost_up.full for host in hosts),
+            **_in_queues(host.lost_up for host in hosts),
         },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
@@ -179,7 +179,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
             "cut by faults": router.cut.get(subnet.name, 0),
             "offered to its hosts": sum(host.offered for host in hosts),
             "lost by shaping": _surely_up(hosts),
-            "found a queue full": sum(host.lost_up.full for host in hosts),
+            **_in_queues(host.lost_up for host in hosts),
         },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
@@ -200,7 +200,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
         sender, receiver, output, came = link.lower, link.upper, "up", link.lower
         device = link_device(link, "lower")
     port = terms.routers[sender].ports.get(device, PortTerms())
-    lost, doubtful = _split(port.lost, terms.routers[sender].others)
+    lost, doubtful = port.lost.split(terms.routers[sender].others)
     return Balance(
         f"{sender} to {receiver}",
         {
@@ -210,7 +210,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
         {
             "cut by faults": terms.routers[sender].cut.get(output, 0),
             "lost by shaping": lost,
-            "found a queue full": port.lost.full,
+            **_in_queues([port.lost]),
             "forwarded on": _single(terms.routers[receiver], came=came),
             "multicasts that came": _arrived(terms.routers[receiver], came),
         },
@@ -224,7 +224,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
 
 
 def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
-    lost, doubtful = _split(terms.lost, terms.offered_other)
+    lost, doubtful = terms.lost.split(terms.offered_other)
     return Balance(
         f"{host.name}, arriving",
         {
@@ -235,7 +235,7 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
         {
             "cut by faults": terms.cut,
             "lost by shaping": lost,
-            "found a queue full": terms.lost.full,
+            **_in_queues([terms.lost]),
             "read": terms.read,
             "no port": terms.no_port,
             "socket errors": terms.errors,
@@ -252,10 +252,10 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
 
 def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Balance:
     hosts, routers = terms.hosts.values(), terms.routers.values()
-    losses = [_split(host.lost, host.offered_other) for host in hosts]
+    losses = [host.lost.split(host.offered_other) for host in hosts]
     losses.append((_surely_up(hosts), _maybe_up(hosts)))
     for router in routers:
-        losses += [_split(port.lost, router.others) for port in router.ports.values()]
+        losses += [port.lost.split(router.others) for port in router.ports.values()]
     shaped = [loss for host in hosts for loss in (host.lost, host.lost_up)]
     shaped += [port.lost for router in routers for port in router.ports.values()]
     killed = any(agent.kills for agent in agents.values())
@@ -274,7 +274,7 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
             "cut by faults": sum(host.cut for host in hosts)
             + sum(sum(router.cut.values()) for router in routers),
             "lost by shaping": sum(lost for lost, _ in losses),
-            "found a queue full": sum(each.full for each in shaped),
+            **_in_queues(shaped),
             "no port": sum(host.no_port for host in hosts),
             "socket errors": sum(host.errors for host in hosts),
         },
@@ -357,12 +357,13 @@ def _single(router: RouterTerms, *, came: str) -> int:
     return _sum(router, came=came) - copies
 
 
-def _split(lost: Loss, others: int) -> tuple[int, int]:
-    """Datagrams surely lost, and those that may have been, given what else crossed the port."""
-    if lost.udp is not None:
-        return lost.udp, lost.doubtful
-    surely = max(0, lost.packets - others)
-    return surely, lost.packets - surely + lost.doubtful
+def _in_queues(ways: Iterable[Loss]) -> dict[str, int]:
+    """Datagrams that shaping dropped, not by chance but for a queue or a link."""
+    each = list(ways)
+    return {
+        "found a queue full": sum(way.full for way in each),
+        "waited for a link that went down": sum(way.stranded for way in each),
+    }
 
 
 def _surely_up(hosts: Iterable[HostTerms]) -> int:

@@ -263,6 +263,7 @@ class Session:
                 "composed_loss": {
                     f"{a}->{b}": loss for (a, b), loss in self.graph.loss_classes().items()
                 },
+                "stranded": sum(each.stranded for each in self.shaping.counted().values()),
                 "datagrams": sum(agent.sent for agent in agents.values()),
                 "killed_agents": self._kills,
             },

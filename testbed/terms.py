@@ -209,7 +209,12 @@ def _loss(shaped: Shaped | None) -> Loss:
     if shaped is None:
         return Loss()
     return Loss(
-        shaped.dropped_udp, shaped.dropped, shaped.full_udp, shaped.copies_udp, shaped.doubtful
+        shaped.dropped_udp,
+        shaped.dropped,
+        shaped.full_udp,
+        shaped.copies_udp,
+        shaped.stranded_udp,
+        shaped.doubtful,
     )
 
 

@@ -285,13 +285,28 @@ def parse(message: bytes) -> Packet | None:
     )
 
 
-def verdict(number: int, id: bytes, accept: bool, payload: bytes | None = None) -> bytes:
-    """The message that lets a packet go, as it is or with other bytes, or drops it."""
+def verdict(
+    number: int, id: bytes, accept: bool, payload: bytes | None = None, ticket: int = 0
+) -> bytes:
+    """The message that lets a packet go, as it is or with other bytes, or drops it.
+
+    `ticket` is for the caller to know it by, should the kernel not have the packet any more.
+    """
     what = struct.pack(">I", _ACCEPT if accept else _DROP) + id
     body = _attribute(2, what)
     if payload is not None:
         body += _attribute(10, payload)
-    return _message(_QUEUE << 8 | _VERDICT, 0, 0, socket.AF_UNSPEC, number, body)
+    return _message(_QUEUE << 8 | _VERDICT, 0, ticket, socket.AF_UNSPEC, number, body)
+
+
+def missed(message: bytes) -> int:
+    """The ticket of a verdict that came too late; 0 for a message that says no such thing.
+
+    The kernel throws away the packets of a device that goes down, those in a queue too, uncounted.
+    """
+    _, kind, _, ticket, _ = _HEADER.unpack_from(message)
+    late = kind == _ERROR and struct.unpack_from("=i", message, _HEADER.size)[0] == -errno.ENOENT
+    return int(ticket) if late else 0
 
 
 def overflows() -> int:

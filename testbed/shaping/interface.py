@@ -62,12 +62,16 @@ class Shaped:
     """Of `passed`, those that shaping added."""
     copies_udp: int = 0
     held: int = 0
+    stranded: int = 0
+    """Dropped since their link went down while they waited, beside `dropped`."""
+    stranded_udp: int = 0
     doubtful: int = 0
     """Packets that it may have copied or damaged without a count of its own."""
 
     @property
     def offered(self) -> int:
-        return self.passed + self.dropped + self.full + self.held - self.copies
+        ended = self.passed + self.dropped + self.full + self.stranded
+        return ended + self.held - self.copies
 
 
 class Backend(abc.ABC):

@@ -156,6 +156,8 @@ class Nfqueue(Backend):
                 copies=each["copies"],
                 copies_udp=each["copies_udp"],
                 held=each["held"],
+                stranded=each["stranded"],
+                stranded_udp=each["stranded_udp"],
             )
             for way, each in self._count(netns).items()
         }

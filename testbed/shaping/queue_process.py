@@ -17,6 +17,7 @@ it still holds, and all that would be queued: a lab without its weather passes n
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -50,6 +51,9 @@ BUCKET_NS = 100_000
 BUCKETS = 2048
 """Of lateness: steps of 0.1 ms, up to a tenth of a round of 2 s, and beyond."""
 
+NOTED = ("lost", "full", "copies", "stranded")
+"""What may become of packets, counted for UDP as well."""
+
 _UDP = 17
 _CLOCK_MONOTONIC, _NONBLOCK, _CLOEXEC, _ABSOLUTE = 1, 0o4000, 0o2000000, 1
 
@@ -58,6 +62,9 @@ SLICE_NS = 100_000
 soon as it wakes. Otherwise it may wait for the 3 ms of whoever has the processor."""
 
 _SYS_SCHED_SETATTR = 314 if platform.machine() == "x86_64" else 274
+
+_DOWN = (errno.ENETDOWN, errno.ENETUNREACH)
+"""What a socket says whose device is down."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,14 +82,30 @@ class Link:
             self.frame = bytes.fromhex(about["mac"]) + queueing.SOURCE + b"\x08\x00"
         self.copies = socket.socket(fileno=copies.pop(0)) if copies else None
         self.held = 0
+        self.ticket = 2 * len(node.tickets)
+        """Of its verdicts, plus 1 when a datagram of UDP is judged."""
+        node.tickets.append(self)
         self.counts = dict.fromkeys(
-            ("passed", "lost", "lost_udp", "full", "full_udp", "copies", "copies_udp", "corrupt"), 0
+            ("passed", *(what + kind for what in NOTED for kind in ("", "_udp")), "corrupt"), 0
         )
 
     def note(self, what: str, udp: bool) -> None:
         self.counts[what] += 1
         if udp:
             self.counts[f"{what}_udp"] += 1
+
+    def send(self, payload: bytes) -> None:
+        """Sends a packet on that is not the kernel's. Raises OSError, where a device is down."""
+        assert self.copies is not None
+        if self.frame is None:
+            self.copies.sendto(payload, (socket.inet_ntoa(payload[16:20]), 0))
+            return
+        frame = self.frame
+        if payload[16] >> 4 == 0xE:  # a multicast address: its own hardware address (RFC 1112)
+            frame = b"\1\0\x5e" + bytes([payload[17] & 0x7F]) + payload[18:20] + frame[6:]
+        elif payload[16:20] == b"\xff\xff\xff\xff":
+            frame = payload[16:20] + b"\xff\xff" + frame[6:]
+        self.copies.send(frame + payload)
 
 
 class Node:
@@ -92,6 +115,8 @@ class Node:
         self.queue = queue
         self.links: dict[tuple[int, int], Link] = {}
         self.ways: dict[str, Link] = {}
+        self.tickets: list[Link | None] = [None]
+        """By the half of a ticket; none has 0 and 1."""
         self.verdicts: list[bytes] = []
 
     def tell(self) -> None:
@@ -108,11 +133,11 @@ class Queues:
         self.nodes: dict[str, Node] = {}
         self.poller = select.epoll()
         self.by_descriptor: dict[int, Node] = {}
-        self.waiting: list[tuple[int, int, Link, bytes, bytes | None]] = []
-        """release_ns, serial, link, id (empty for a copy), bytes where they are not the kernel's"""
+        self.waiting: list[tuple[int, int, Link, bool, bytes, bytes | None]] = []
+        """release_ns, serial, link, whether it is UDP, id (empty for a copy), bytes where they are
+        not the kernel's"""
         self.serials = count()
         self.late = [0] * BUCKETS
-        self.refused = 0
 
     def take(self, node: Node) -> None:
         """Decides on the packets that have come to one queue."""
@@ -125,7 +150,7 @@ class Queues:
                 break  # ENOBUFS: the kernel has counted what it could not hand over
             packet = queueing.parse(message)
             if packet is None:
-                self.refused += 1
+                self.strand(node, queueing.missed(message))
                 continue
             link = node.links.get((packet.hook, packet.device))
             if link is None:
@@ -148,24 +173,24 @@ class Queues:
         if link.frame is not None and (payload is not None or first.release_ns > now_ns):
             # Into a host it comes anew, so that the kernel's time of receipt is that of its end.
             link.node.verdicts.append(queueing.verdict(0, packet.id, False))
-            self.hold(link, first.release_ns, now_ns, b"", payload or data)
+            self.hold(link, first.release_ns, now_ns, udp, b"", payload or data)
         else:
-            self.hold(link, first.release_ns, now_ns, packet.id, payload)
+            self.hold(link, first.release_ns, now_ns, udp, packet.id, payload)
         for copy in others:
             if copy.release_ns != FULL:
                 link.note("copies", udp)
                 link.counts["corrupt"] += copy.corrupt
                 payload = damaged(data, link.random) if copy.corrupt else data
-                self.hold(link, copy.release_ns, now_ns, b"", payload)
+                self.hold(link, copy.release_ns, now_ns, udp, b"", payload)
 
     def hold(
-        self, link: Link, release_ns: int, now_ns: int, id: bytes, payload: bytes | None
+        self, link: Link, release_ns: int, now_ns: int, udp: bool, id: bytes, payload: bytes | None
     ) -> None:
         if release_ns <= now_ns:
-            self.release(link, id, payload)
+            self.release(link, udp, id, payload)
         else:
             link.held += 1
-            heappush(self.waiting, (release_ns, next(self.serials), link, id, payload))
+            heappush(self.waiting, (release_ns, next(self.serials), link, udp, id, payload))
 
     def release_due(self) -> set[Node]:
         """Lets go what is due; returns the nodes that have verdicts to tell."""
@@ -173,28 +198,33 @@ class Queues:
         told = set()
         now_ns = time.monotonic_ns()
         while waiting and waiting[0][0] <= now_ns:
-            release_ns, _, link, id, payload = heappop(waiting)
+            release_ns, _, link, udp, id, payload = heappop(waiting)
             late[min((now_ns - release_ns) // BUCKET_NS, BUCKETS - 1)] += 1
             link.held -= 1
-            self.release(link, id, payload)
+            self.release(link, udp, id, payload)
             told.add(link.node)
         return told
 
-    def release(self, link: Link, id: bytes, payload: bytes | None) -> None:
+    def release(self, link: Link, udp: bool, id: bytes, payload: bytes | None) -> None:
         link.counts["passed"] += 1
         if id:
-            link.node.verdicts.append(queueing.verdict(0, id, True, payload))
+            verdict = queueing.verdict(0, id, True, payload, link.ticket + udp)
+            link.node.verdicts.append(verdict)
             return
-        assert payload is not None and link.copies is not None
-        if link.frame is None:
-            link.copies.sendto(payload, (socket.inet_ntoa(payload[16:20]), 0))
-        else:
-            frame = link.frame
-            if payload[16] >> 4 == 0xE:  # a multicast address: its own hardware address (RFC 1112)
-                frame = b"\1\0\x5e" + bytes([payload[17] & 0x7F]) + payload[18:20] + frame[6:]
-            elif payload[16:20] == b"\xff\xff\xff\xff":
-                frame = payload[16:20] + b"\xff\xff" + frame[6:]
-            link.copies.send(frame + payload)
+        assert payload is not None
+        try:
+            link.send(payload)
+        except OSError as error:
+            if error.errno not in _DOWN:
+                raise
+            self.strand(link.node, link.ticket + udp)
+
+    def strand(self, node: Node, ticket: int) -> None:
+        """Counts a packet that did not pass after all: its link was down when its time came."""
+        link = node.tickets[ticket // 2]
+        if link is not None:
+            link.counts["passed"] -= 1
+            link.note("stranded", bool(ticket % 2))
 
     # Orders
 
@@ -218,7 +248,7 @@ class Queues:
                 for way, link in ways.items()
             }
         else:
-            return {"held": len(self.waiting), "late": self.late, "refused": self.refused}
+            return {"held": len(self.waiting), "late": self.late}
         return {"is": "done"}
 
 

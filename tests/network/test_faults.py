@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from testbed import experiment, results
+from testbed import experiment, results, shaping
 from testbed.emulation import emulate
 from testbed.metrics import per_run
 from testbed.progress import Progress
 from testbed.simulation import simulate
 from testbed.tables import RunTables
+from topologies import two_subnets
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
@@ -146,6 +147,24 @@ def test_a_flapping_link_carries_datagrams_in_its_turns_only(tmp_path: Path) -> 
     ]
     assert inside == [0, 0, 0]
     assert min(between) > 0, between
+    assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
+
+
+@pytest.mark.parametrize("where", [{"nodes": [1]}, {"router": "r2"}], ids=["host", "router"])
+def test_what_waits_for_a_link_that_goes_down_is_accounted_for(
+    tmp_path: Path, where: dict[str, object]
+) -> None:
+    """Each link holds its packets for 60 ms, so that some wait whenever this one goes down."""
+    delays = "[topology.two_subnets]\naccess_delay_ms = 60\ncore_delay_ms = 60\n"
+    if shaping.choose(two_subnets.build(access_delay_ms=60)) is None:
+        pytest.skip("no backend delays here")
+    flap = fault(kind="flap", at_s=0.4, share=0.5, period_s=0.4, for_s=2.4, **where)
+    tables = run(tmp_path, delays + flap, "run.repeats=12", "run.concurrent=12", linger=8)
+    assert tables.health["unexplained"] == []
+    (facts,) = tables.manifest["boots"]
+    assert facts["stranded"] > 0
+    mine = tables.deliveries[tables.deliveries["host"] == 1]
+    assert mine["run"].nunique() == 12, "the link works again, and so do all others"
     assert not tables.runs["voided"].any(), list(tables.runs["reasons"])
 
 

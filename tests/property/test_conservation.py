@@ -35,6 +35,7 @@ GRAPH = Graph(
 )
 SUBNETS = sorted((subnet.name for subnet in GRAPH.subnets), key=lambda name: GRAPH.span(name)[0])
 ENDS = ("read", "no_port", "errors")
+LOSSES = ("lost", "full", "stranded")
 
 Ledger = Counter[tuple[str, ...]]
 
@@ -55,7 +56,7 @@ def history(random: Random, datagrams: int) -> Ledger:
         elif travel(random, seen, source, target):
             seen[other, "offered"] += 1
             if random.random() < 0.3:
-                seen[other, "lost"] += 1
+                seen[other, random.choice(LOSSES)] += 1
             else:
                 seen[other, random.choice(ENDS)] += 1
     return seen
@@ -69,7 +70,7 @@ def multicast(random: Random, seen: Ledger) -> None:
     members = [host for host in GRAPH.hosts if group == 0 or host.subnet == SUBNETS[group - 1]]
     seen[GRAPH.host(source).name, "sent"] += 1
     if random.random() < 0.2:
-        seen[GRAPH.host(source).name, "lost_up"] += 1
+        seen[GRAPH.host(source).name, random.choice(LOSSES) + "_up"] += 1
         return
     far: dict[tuple[str, ...], list[str]] = {}
     for host in members:
@@ -108,14 +109,14 @@ def forward(
         seen[here, "fanned", came, went] += 1
         seen[here, "forwarded", came, went] += 1
         if random.random() < 0.2:
-            seen[here, "lost", device] += 1
+            seen[here, random.choice(LOSSES), device] += 1
         else:
             forward(random, seen, there, back, group, ttl - 1, further)
 
 
 def arrive(random: Random, seen: Ledger, host: str) -> None:
     seen[host, "offered"] += 1
-    seen[host, "lost" if random.random() < 0.3 else random.choice(ENDS)] += 1
+    seen[host, random.choice(LOSSES if random.random() < 0.3 else ENDS)] += 1
 
 
 def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
@@ -123,7 +124,7 @@ def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
     path = GRAPH.path(source, target)
     came = GRAPH.host(source).subnet
     if random.random() < 0.2:
-        seen[GRAPH.host(source).name, "lost_up"] += 1
+        seen[GRAPH.host(source).name, random.choice(LOSSES) + "_up"] += 1
         return False
     for here, there in zip(path, (*path[1:], None), strict=True):
         if there is None:
@@ -134,30 +135,37 @@ def travel(random: Random, seen: Ledger, source: int, target: int) -> bool:
             went, device, back = there, f"d-{there}", "up"
         seen[here, "forwarded", came, went] += 1
         if there is not None and random.random() < 0.2:
-            seen[here, "lost", device] += 1
+            seen[here, random.choice(LOSSES), device] += 1
             return False
         came = back
     return True
+
+
+def loss(lost: int, full: int, stranded: int) -> Loss:
+    return Loss(lost, lost, full=full, stranded=stranded)
 
 
 def terms_of(seen: Ledger) -> Terms:
     hosts = {
         host.name: HostTerms(
             **{name: seen[host.name, name] for name in ("sent", "looped", "offered", *ENDS)},
-            lost=Loss(seen[host.name, "lost"], seen[host.name, "lost"]),
-            lost_up=Loss(seen[host.name, "lost_up"], seen[host.name, "lost_up"]),
+            lost=loss(*(seen[host.name, each] for each in LOSSES)),
+            lost_up=loss(*(seen[host.name, f"{each}_up"] for each in LOSSES)),
         )
         for host in GRAPH.hosts
     }
     routers = {}
     for router in GRAPH.routers:
         ways = {key[2:]: n for key, n in seen.items() if key[:2] == (router.name, "forwarded")}
-        losses = {key[2]: n for key, n in seen.items() if key[:2] == (router.name, "lost")}
+        devices = {key[2] for key in seen if key[0] == router.name and key[1] in LOSSES}
         mine = {key: n for key, n in seen.items() if key[0] == router.name and len(key) == 4}
         casts = [(*key[1:], n) for key, n in mine.items()]
         routers[router.name] = RouterTerms(
             {(came, went): n for (came, went), n in ways.items()},
-            ports={device: PortTerms(Loss(n, n)) for device, n in losses.items()},
+            ports={
+                device: PortTerms(loss(*(seen[router.name, each, device] for each in LOSSES)))
+                for device in sorted(devices)
+            },
             fanned=Fanned(
                 {(came, int(to)): n for kind, came, to, n in casts if kind == "arrived"},
                 {(came, int(to)): n for kind, came, to, n in casts if kind == "ended"},

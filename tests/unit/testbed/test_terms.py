@@ -60,7 +60,8 @@ def test_a_hosts_terms_come_from_both_ends_of_its_link() -> None:
     )
     router = Namespace({}, {"p0": Device(0, 32, 0, 64)})
     host = graph_of(PERFECT).hosts[0]
-    assert host_terms(host, own, router, Offered(90, 9), Shaped(70, 29, 20)) == HostTerms(
+    shaped = Shaped(70, 29, 20, stranded=9, stranded_udp=8)
+    assert host_terms(host, own, router, Offered(90, 9), shaped) == HostTerms(
         sent=50,
         looped=3,
         read=60,
@@ -69,7 +70,7 @@ def test_a_hosts_terms_come_from_both_ends_of_its_link() -> None:
         overflows=6,
         offered=90,
         offered_other=9,
-        lost=Loss(20, 29),
+        lost=Loss(20, 29, stranded=8),
         dropped_up=16 + 32 + 1 + 2,
         dropped_down=64 + 8 + 4,
     )
