@@ -20,7 +20,7 @@ from typing import Any
 
 from agents import registry
 from agents.hosts import Hosts
-from testbed import conservation, counters, shaping, terms
+from testbed import achieved, conservation, counters, shaping, terms
 from testbed.collector import agent_terms
 from testbed.conservation import Terms
 from testbed.counters import Count
@@ -243,6 +243,7 @@ class Session:
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
         complaints += self.counters.complaints() + self.shaping.complaints(late_ms)
+        complaints += achieved.complaints(self.shaping.by_ratio(independent=True))
         if self._restless:
             complaints.append(
                 f"datagrams still moved {DRAIN_S:.0f} s after the end of a run: the agents had no "

@@ -39,6 +39,7 @@ class Shaping:
             key: port if backend is None else backend.place(port)
             for key, port in self._wanted.items()
         }
+        self._changed: set[tuple[str, str]] = set()
         self._net, self._seed = net, seed
         self._netns = {port.router: net.get(port.router).netns for port in self._placed.values()}
 
@@ -57,6 +58,7 @@ class Shaping:
             )
         self._wanted[key] = replace(self._wanted[key], impairment=impairment)
         placed = self._placed[key] = replace(self._placed[key], impairment=impairment)
+        self._changed.add(key)
         self._backend.change(self._netns[placed.router], placed)
 
     def check(self) -> None:
@@ -113,11 +115,19 @@ class Shaping:
     def passed(self) -> dict[tuple[str, str], int]:
         return {port: shaped.passed for port, shaped in self.counted().items()}
 
-    def by_ratio(self) -> dict[float, tuple[int, int]]:
-        """Packets (dropped, offered) of all ports that share a loss ratio: the achieved loss."""
+    def by_ratio(self, *, independent: bool = False) -> dict[float, tuple[int, int]]:
+        """Packets (dropped, offered) of all ports that share a loss ratio: the achieved loss.
+
+        Those that were changed are left out, since their counts are of several ratios. With
+        `independent` so are those where more than one packet may be lost at once, or more than
+        the loss is counted: bursts, copies, and queues, which netem does not tell from losses.
+        """
         sums: dict[float, tuple[int, int]] = {}
         for key, shaped in self.counted().items():
-            ratio = self._wanted[key].impairment.loss_ratio
+            what = self._wanted[key].impairment
+            if key in self._changed or (independent and not _independent(what)):
+                continue
+            ratio = what.loss_ratio
             dropped, offered = sums.get(ratio, (0, 0))
             sums[ratio] = (dropped + shaped.dropped, offered + shaped.offered)
         return sums
@@ -165,6 +175,11 @@ def compare(backend: Backend, wanted: Sequence[Port], held: Mapping[str, Impairm
             f"{wanted[0].router} {way}: nothing was asked for, the kernel has "
             f"{asked(held[way])}; remove it, or make the network anew"
         )
+
+
+def _independent(what: Impairment) -> bool:
+    """Whether each packet is lost by itself, and all that is counted as lost is."""
+    return what.burst_packets is None and not what.duplicate_ratio and what.queue_packets is None
 
 
 def _same(

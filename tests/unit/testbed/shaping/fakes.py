@@ -42,6 +42,9 @@ class Fake(Backend):
             for port in ports
         }
 
+    def change(self, netns: int, port: Port) -> None:
+        pass
+
     def read_back(self, netns: int) -> dict[str, Impairment]:
         return self.holds[netns]
 

@@ -10,6 +10,7 @@ from testbed.shaping.interface import Shaped, ports
 from tests.unit.testbed.shaping.fakes import Fake, FakeNet, graph_of
 from topologies.elements import Impairment
 from topologies.graph import Graph
+from topologies.impairments import parse
 
 R0, R1, R2 = 0, 1, 2  # the descriptors that FakeNet gives
 GRAPH = graph_of(Impairment(loss_ratio=0.3), across=Impairment(loss_ratio=0.1))
@@ -77,6 +78,28 @@ def test_counts_are_summed_by_ratio() -> None:
     assert applied.by_ratio() == {0.1: (35, 300), 0.3: (30, 100)}
     assert applied.dropped()["r1", "p0"] == 30
     assert applied.passed()["r1", "p0"] == 70
+
+
+def test_ports_that_were_changed_count_for_no_ratio() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    backend.shaped = {
+        R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(95, 5, 5)},
+        R1: {"p0": Shaped(70, 30, 30), "up": Shaped(80, 20, 20)},
+        R2: {"up": Shaped(0, 0, 0)},
+    }
+    applied.change("r1", "up", Impairment(loss_ratio=0.9))
+    applied.change("r1", "up", Impairment(loss_ratio=0.1))
+    assert applied.by_ratio() == {0.1: (15, 200), 0.3: (30, 100)}
+
+
+@pytest.mark.parametrize("field", ["burst_packets=3", "duplicate_ratio=0.1", "queue_packets=9"])
+def test_only_independent_losses_are_tested(field: str) -> None:
+    backend = Fake("fake")
+    applied = shaping(backend, graph_of(Impairment(loss_ratio=0.3, **parse(field))))
+    backend.shaped = {R1: {"p0": Shaped(70, 30, 30)}}
+    assert applied.by_ratio() == {0.3: (30, 100)}
+    assert applied.by_ratio(independent=True) == {}
 
 
 def test_without_a_backend_there_is_nothing_to_count() -> None:
