@@ -31,6 +31,8 @@ class Session:
         self.asked: dict[int, dict[NodeId, None]] = {}
         """Who misses what, since the last retransmission; a dictionary keeps their order."""
         self.resent: dict[int, float] = {}
+        self.leaves = 0
+        """How often the source is still to be told that this node reports elsewhere."""
         self.children: dict[NodeId, tuple[int, float]] = {}
         """The `low` of each node that reports here, and when it last did."""
 

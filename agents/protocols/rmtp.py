@@ -7,7 +7,8 @@ unicast, or for more than `multicast_threshold` of its nodes by multicast to the
 report upwards themselves, and fetch what they miss; so the source hears from its own subnet and the
 top DRs only.
 Who finds itself late asks at once (ACK_TXNOW). DRs advertise (SND_ACK_TOME): a node whose DR falls
-silent for three periods reports to the next one up. Delivery is in order.
+silent for three periods reports to the next one up, and tells the source when it is back, since what
+it said last would hold the window [decided here]. Delivery is in order.
 
 T_ack is twice the round trip to the DR, and `t_ack_s` at least. A node that has all that it knows
 of stops to report `t_dally_s` after the last news. Left out: end of file and reset, since the group
@@ -54,6 +55,7 @@ STAMP = Struct(">I")
 SOURCE = Struct(">II")  # and the highest number known of it
 SOURCES_TOLD = MAX_BODY // SOURCE.size
 SILENT_PERIODS = 3
+LEAVES = 3  # words of leaving, since each may be lost
 MEASURE_S = 5.0  # a round trip is measured again after this
 
 
@@ -135,13 +137,21 @@ class RmtpRttAck(Message):
     DATA = False
 
 
+class RmtpLeave(Message):
+    """Tells the source that the sender reports to a DR nearer to it again."""
+
+    __slots__ = ()
+    TYPE = 0x3D
+    DATA = False
+
+
 class Rmtp(Protocol):
     """Multicasts to all; what was lost is repaired by the nearest who has it."""
 
     Options = RmtpOptions
     MESSAGES = (
         *(RmtpData, RmtpRepair, RmtpStatus, RmtpAckTxNow),
-        *(RmtpSndAckToMe, RmtpRttMeasure, RmtpRttAck),
+        *(RmtpSndAckToMe, RmtpRttMeasure, RmtpRttAck, RmtpLeave),
     )
     FIFO = True
     RELIABLE = True
@@ -186,6 +196,9 @@ class Rmtp(Protocol):
             return self._heed(message, sender, now)
         if isinstance(message, RmtpSndAckToMe):
             return self._hear_of(message.body, now)
+        if isinstance(message, RmtpLeave):
+            self._session(message.origin).children.pop(sender, None)
+            return ()
         if len(message.body) != STAMP.size:
             return [Note("bad_body", len(message.body))]
         if isinstance(message, RmtpRttMeasure):
@@ -263,6 +276,11 @@ class Rmtp(Protocol):
     def _send_status(self, session: Session, kind: type[Message], now: float) -> list[Action]:
         to = self._above(session, now)
         done: list[Action] = []
+        if to == session.source:
+            session.leaves = LEAVES
+        elif session.leaves:
+            session.leaves -= 1
+            done.append(Send(session.source, RmtpLeave(session.source, UNNAMED)))
         if now - self.measured.get(to, -inf) >= MEASURE_S:
             self.measured[to] = now
             body = STAMP.pack(stamp(now))

@@ -17,6 +17,7 @@ from agents.protocols.rmtp import (
     Rmtp,
     RmtpAckTxNow,
     RmtpData,
+    RmtpLeave,
     RmtpRepair,
     RmtpRttMeasure,
     RmtpSndAckToMe,
@@ -141,6 +142,25 @@ def test_a_silent_designated_receiver_is_passed_over() -> None:
     group.until(10.0)
     assert order(group, 6) == [1, 2, 3]
     assert {me for _, me, _ in group.of(RmtpRepair)} == {0}
+
+
+def test_who_returns_to_its_designated_receiver_no_longer_holds_the_source() -> None:
+    """Node 4 is mute to its own for five seconds, and they report to the source meanwhile."""
+    group = Group(
+        Rmtp,
+        [4, 4],
+        delay=lambda a, b: 0.01,
+        drop=lambda a, b, message: a == 4 and b > 4 and 1.0 <= group.now < 6.0,
+        window=16,
+    )
+    stream(group, messages=300, interval=0.05)
+    group.until(20.0)
+    upwards = [time for time, me, send in group.of(RmtpStatus) if me > 4 and send.to == 0]
+    assert upwards and 6.0 < max(upwards) < 7.0
+    assert order(group, 1) == list(range(1, 301))
+    times = [time for time, me, _ in group.delivered if me == 1]
+    assert max(b - a for a, b in itertools.pairwise(times)) < 0.5
+    assert len(group.of(RmtpLeave)) == 3 * 3
 
 
 def test_a_member_that_stops_to_acknowledge_holds_the_source_until_it_is_forgotten() -> None:
