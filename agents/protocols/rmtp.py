@@ -7,8 +7,8 @@ unicast, or for more than `multicast_threshold` of its nodes by multicast to the
 report upwards themselves, and fetch what they miss; so the source hears from its own subnet and the
 top DRs only.
 Who finds itself late asks at once (ACK_TXNOW). DRs advertise (SND_ACK_TOME): a node whose DR falls
-silent for three periods reports to the next one up, and tells the source when it is back, since what
-it said last would hold the window [decided here]. Delivery is in order.
+silent for three periods reports to the next one up, and when it is back tells the source, whose
+window its last word would hold [decided here]. Delivery is in order.
 
 T_ack is twice the round trip to the DR, and `t_ack_s` at least. A node that has all that it knows
 of stops to report `t_dally_s` after the last news. Left out: end of file and reset, since the group
