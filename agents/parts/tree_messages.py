@@ -14,7 +14,7 @@ from agents.parts.trees import KINDS
 class TreeOptions(RetryOptions):
     """The options of tree multicast."""
 
-    tree: str = option("kary", choices=KINDS, help="how the tree is built")
+    tree: str = option("kary", choices=KINDS, help="over members, over subnets, breadth first")
     k: int = option(2, unit="children", low=2, high=1000, help="most children of a node (K)")
     repair: str = option("ack", choices=("ack", "nak", "none"), help="who asks for repair")
     aggregate: bool = option(True, help="ack: whether a node answers for its subtree")
@@ -28,8 +28,8 @@ class TreeOptions(RetryOptions):
         super().check()
         if self.tree == "bfs" and self.k != TreeOptions.k:
             raise OptionError(
-                f"k={self.k}: shortest paths have as many children as there are; choose "
-                f"tree=kary or topology (defaults k={TreeOptions.k}, tree={TreeOptions.tree})"
+                f"k={self.k}: a bfs tree has as many children as there are; choose tree=kary or "
+                f"topology (defaults k={TreeOptions.k}, tree={TreeOptions.tree})"
             )
         if not self.aggregate and self.repair != "ack":
             raise OptionError(

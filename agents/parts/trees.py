@@ -3,8 +3,10 @@
 - `kary`: a complete K-ary tree; the members stand in it by their numbers, from the origin on.
 - `topology`: a head for each subnet (the origin in its own), heads in a K-ary tree, and the members
   of a subnet in a K-ary tree below their head: each subnet is entered once.
-- `bfs`: shortest paths: the members of the origin's subnet and the heads of all others are one step
-  from it, the other members one step from their head. The fan-out has no bound.
+- `bfs`: breadth first over subnets, with all of them one step apart: the members of the origin's
+  subnet and the heads of all others hang from the origin, the other members from their head. The
+  fan-out has no bound. Whatever routers lie between, as in a chain, no head stands in for them: a
+  view has the nested groups of its own node only, so the others' ways are not known.
 
 Everybody computes the same tree without a word. A view without subnets counts as one subnet.
 Worked number: in a binary tree of 7, node 0 has children 1 and 2, and 5 has the ancestors 2 and 0.

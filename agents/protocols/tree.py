@@ -19,7 +19,9 @@ Repair:
 A parent that is not heard for three heartbeats is given up: the node joins its grandparent, then
 the others up to the origin. A child that never answers is given up too, and its children adopted.
 The messages carry the ancestors, so that a repaired tree can be repaired again. Decided here: all
-but the model. Left out: epochs; what a former parent sends is as good as the new one's.
+but the model. Left out: epochs; what a former parent sends is as good as the new one's. The routers
+between subnets: in a `bfs` tree the heads of all subnets hang from the origin, and `topology` knows
+no order of theirs, in a chain or hierarchy too.
 
 Reference: lecture, "Tree-Based"; Birman et al. 1999.
 Timers: retransmission (`agents.parts.outstanding`); question to a child (`agents.parts.tree_acks`);
