@@ -68,7 +68,7 @@ def test_bursts(backend: str) -> None:
 @pytest.mark.parametrize("distribution", ["uniform", "normal", "pareto"])
 def test_delay_and_jitter(backend: str, distribution: Distribution) -> None:
     what = Impairment(delay_ms=20, jitter_ms=5, jitter_distribution=distribution)
-    measure(backend, lambda run: weather.of_jitter(run, what, 2000, 500))
+    measure(backend, lambda run: weather.of_jitter(run, what, 4000, 1000, TESTS))
 
 
 @pytest.mark.parametrize("backend", ["nfqueue"], indirect=True)

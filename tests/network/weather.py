@@ -13,7 +13,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -150,6 +150,17 @@ def mean(name: str, asked: float, values: Sequence[float], tests: int) -> Figure
     return Figure(name, asked, middle, middle - half, middle + half, n)
 
 
+def at(name: str, part: float, asked: float, values: Sequence[float], tests: int) -> Figure:
+    """A quantile with its interval between two of the values, whatever their distribution."""
+    n, ordered = len(values), np.sort(values)
+    tail = FAMILYWISE_ERROR / tests / 2
+    # As many values are below the quantile as a binomial count says.
+    below, above = (int(stats.binom.ppf(each, n, part)) for each in (tail, 1 - tail))
+    low = float(ordered[below - 1]) if below else -math.inf
+    high = float(ordered[above]) if above < n else math.inf
+    return Figure(name, asked, float(np.quantile(ordered, part)), low, high, n)
+
+
 def lost(sample: Sample) -> int:
     return sample.sent - len(set(sample.numbers))
 
@@ -189,8 +200,10 @@ def of_bursts(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
     ]
 
 
-def of_jitter(run: Run, what: Impairment, count: int, per_s: float) -> list[Figure]:
-    """Quantiles of the delay, with the bounds of the project's promise, not of chance.
+def of_jitter(run: Run, what: Impairment, count: int, per_s: float, tests: int) -> list[Figure]:
+    """Quantiles of the delay: as far off as the project promises, and as chance allows beside.
+
+    Of 2,000 jitters from `pareto` the highest hundredth begins over 2 ms off in 17% of the samples.
 
     A constant delay first: what it varies by is the machine's doing, and past half of the bounds
     nothing can be said of the backend.
@@ -205,11 +218,10 @@ def of_jitter(run: Run, what: Impairment, count: int, per_s: float) -> list[Figu
     found = []
     for part, within in zip(ORDER, (P99_MS, MEDIAN_MS, P99_MS), strict=True):
         asked = what.delay_ms + what.jitter_ms * quantile(what.jitter_distribution, part)
-        measured = float(np.quantile(sample.late_ms, part))
         name = f"{what.jitter_distribution} jitter p{part * 100:g} (ms)"
-        found.append(
-            Figure(name, asked, measured, measured - within, measured + within, sample.sent)
-        )
+        by_chance = at(name, part, asked, sample.late_ms, tests)
+        low, high = by_chance.low - within, by_chance.high + within
+        found.append(replace(by_chance, low=low, high=high))
     return found
 
 
