@@ -109,6 +109,8 @@ class Terms:
 
     hosts: Mapping[str, HostTerms]
     routers: Mapping[str, RouterTerms]
+    room: int = 0
+    """Datagrams at most that the socket of an agent holds, and that are lost when it is killed."""
 
     def since(self, earlier: Terms) -> Terms:
         return Terms(
@@ -117,6 +119,7 @@ class Terms:
                 name: _router_since(terms, earlier.routers[name])
                 for name, terms in self.routers.items()
             },
+            self.room,
         )
 
 

@@ -104,7 +104,7 @@ def balances(
         yield _crossing(link, terms, downwards=False)
     for host in graph.hosts:
         kills = agents[host.node].kills if host.node in agents else 0
-        yield _into_host(host, terms.hosts[host.name], kills)
+        yield _into_host(host, terms.hosts[host.name], kills * terms.room)
     if len(agents) == graph.nodes:
         yield _network(graph, terms, agents)
 
@@ -223,7 +223,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
     )
 
 
-def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
+def _into_host(host: Host, terms: HostTerms, unread: int) -> Balance:
     lost, doubtful = terms.lost.split(terms.offered_other)
     return Balance(
         f"{host.name}, arriving",
@@ -243,8 +243,9 @@ def _into_host(host: Host, terms: HostTerms, kills: int) -> Balance:
         {
             "lost by shaping, of unknown kind": doubtful,
             "dropped by devices": terms.dropped_down,
-            # The queue of a socket that is closed is thrown away uncounted.
-            "unread when killed": terms.offered if kills else 0,
+            # The queue of a socket that is closed is thrown away uncounted; what comes afterwards
+            # is for no port, and counted.
+            "unread when killed": unread,
         },
         terms.lost.doubtful,
     )
@@ -258,7 +259,6 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
         losses += [port.lost.split(router.others) for port in router.ports.values()]
     shaped = [loss for host in hosts for loss in (host.lost, host.lost_up)]
     shaped += [port.lost for router in routers for port in router.ports.values()]
-    killed = any(agent.kills for agent in agents.values())
     kills = sum(agent.kills for agent in agents.values())
     sent = sum(agent.sent for agent in agents.values())
     return Balance(
@@ -283,7 +283,8 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
             "dropped by devices": sum(host.dropped_up + host.dropped_down for host in hosts)
             + sum(port.dropped for router in routers for port in router.ports.values()),
             "refused by routers": sum(router.refused for router in routers),
-            "unread when killed": sum(host.offered for host in hosts) if killed else 0,
+            "unread when killed": kills * terms.room,
+            "unrecorded when killed": kills,
             "copies of what faults cut": sum(
                 _uncopied(subnet, terms.routers[subnet.router], len(graph.hosts_of(subnet.name)))
                 for subnet in graph.subnets

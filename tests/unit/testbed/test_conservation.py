@@ -119,11 +119,27 @@ def test_what_a_router_refused_explains_as_many_as_there_were() -> None:
 
 
 def test_a_killed_agent_may_leave_datagrams_unread_and_events_unrecorded() -> None:
-    unread = terms(h2=replace(H2, read=50))
+    unread = replace(terms(h2=replace(H2, read=50)), room=16)
     assert found(unread, {**AGENTS, 1: AgentTerms(0, 50, kills=1)}) == []
     assert found(unread, {**AGENTS, 1: AgentTerms(0, 49, kills=1)}) == []
-    assert found(unread, {**AGENTS, 1: AgentTerms(0, 48, kills=1)}) == [("h2, receiving", 1)]
+    assert found(unread, {**AGENTS, 1: AgentTerms(0, 48, kills=1)}) == [
+        ("h2, receiving", 1),
+        ("network", 1),
+    ]
     assert found(terms(), {**AGENTS, 0: AgentTerms(104, 5, kills=1)}) == []
+
+
+def test_what_no_socket_held_is_not_explained_by_a_kill() -> None:
+    vanished = replace(terms(h2=replace(H2, read=50)), room=5)
+    agents = {**AGENTS, 1: AgentTerms(0, 50)}
+    for kills, left in ((1, 11), (2, 6), (3, 1)):
+        killed = {**agents, 1: AgentTerms(0, 50, kills)}
+        # The network's balance takes what was read for recorded, but for one event a kill.
+        assert found(vanished, killed)[0] == ("h2, arriving", left)
+    assert found(vanished, {**agents, 1: AgentTerms(0, 50, kills=4)}) == []
+    # Nor by the kill of another host's agent.
+    killed = {0: AgentTerms(105, 5, kills=4), 1: AgentTerms(0, 50)}
+    assert found(vanished, killed) == [("h2, arriving", 16)]
 
 
 def test_losses_of_an_unknown_kind_are_bounded_by_what_else_was_sent() -> None:

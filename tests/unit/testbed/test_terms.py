@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from testbed.conservation import HostTerms, Loss
 from testbed.counters import Offered
 from testbed.errors import TestbedError
 from testbed.shaping import Shaped
-from testbed.terms import Device, Namespace, host_terms, parse_devices, parse_snmp
+from testbed.terms import Device, Namespace, host_terms, parse_devices, parse_snmp, room
 from tests.unit.testbed.shaping.fakes import graph_of
 from topologies.elements import PERFECT
 
@@ -84,3 +85,27 @@ def test_a_host_that_is_not_shaped_loses_nothing() -> None:
     router = Namespace({}, {"p0": quiet})
     host = graph_of(PERFECT).hosts[0]
     assert host_terms(host, own, router, Offered(0, 0), None) == HostTerms()
+
+
+def test_a_socket_that_nobody_reads_holds_no_more_than_its_room_and_not_much_less() -> None:
+    """The smallest that the kernel carries; what an agent sends is 50 bytes longer."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reader,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as writer,
+    ):
+        reader.bind(("127.0.0.1", 0))
+        reader.setblocking(False)
+        for _ in range(2 * room()):
+            writer.sendto(b"", reader.getsockname())
+        held = 0
+        while readable(reader):
+            held += 1
+    assert room() / 2 < held <= room()
+
+
+def readable(udp: socket.socket) -> bool:
+    try:
+        udp.recv(1)
+    except BlockingIOError:
+        return False
+    return True
