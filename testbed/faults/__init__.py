@@ -9,7 +9,6 @@ of each kind.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -144,28 +143,28 @@ class Fault:
 _AMOUNTS = ("seconds", "share", "period_s", "loss_ratio", "leave_ratio", "away_rounds")
 _KNOWN = tuple(field.name for field in fields(Fault))
 _NUMBERS = {
-    "at_s": (0.0, math.inf),
-    "at_round": (0.0, math.inf),
+    "at_s": (0.0, 1e9),
+    "at_round": (0.0, 1e9),
     "at_infected": (0.0, 1.0),
     "each_round": (0.0, 0.999),
-    "for_s": (0.001, math.inf),
-    "for_rounds": (0.001, math.inf),
+    "for_s": (0.001, 1e9),
+    "for_rounds": (0.001, 1e9),
     "seconds": (-1e6, 1e6),
     "share": (0.01, 0.99),
-    "period_s": (0.01, math.inf),
+    "period_s": (0.01, 1e9),
     "loss_ratio": (0.0, 1.0),
     "leave_ratio": (0.0, 0.999),
-    "away_rounds": (0.001, math.inf),
+    "away_rounds": (0.001, 1e9),
 }
 """Domains, ends included: a millisecond is what a signal or a rule takes, a slow node's turn of 10
-ms the shortest that a scheduler keeps."""
+ms the shortest that a scheduler keeps; 1e9 s, 30 years, outlast every run."""
 
 
 def after_source(selector: object) -> int | None:
     """How many nodes after the source a selector points to; None when it names no source."""
     if not isinstance(selector, str):
         return None
-    found = re.fullmatch(r"source(?:\+(\d+))?", selector)
+    found = re.fullmatch(r"source(?:\+([0-9]{1,9}))?", selector)
     return int(found[1] or 0) if found else None
 
 
@@ -233,7 +232,7 @@ def _value(where: str, name: str, value: Any) -> Any:
 def _number(where: str, name: str, value: Any) -> float:
     low, high = _NUMBERS[name]
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not low <= value <= high or math.isinf(value):
+    if not good or not low <= value <= high:
         raise UsageError(f"{where}: {name} = {value!r}: give a number {low:g}..{high:g}")
     return float(value)
 

@@ -13,6 +13,7 @@ independent outright; where times are random, so is the timeline, and several ar
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from math import inf, log1p
 from random import Random
 
@@ -47,10 +48,10 @@ class Drawing:
                 sides[place] = self._sides(fault, rng)
                 hit = tuple(sorted(node for side in sides[place] for node in side))
             elif fault.router is not None:
-                below = self._below(fault.router)
+                self._check_router(fault, fault.router)
                 if fault.kind != "loss":
                     links[place] = fault.router
-                    sides[place] = (frozenset(below),)
+                    sides[place] = (frozenset(self._below(fault.router)),)
                 hit = ()
             else:
                 hit = self._nodes(fault, fault.nodes, rng, source)
@@ -62,7 +63,12 @@ class Drawing:
                 within = set(hit) if fault.policy == "included" else sources - set(hit)
                 sources &= within
             targets[place] = hit
-            steps += self._steps(place, fault, hit, rng)
+            steps += islice(self._steps(place, fault, hit, rng), MAX_STEPS + 1 - len(steps))
+            if len(steps) > MAX_STEPS:
+                raise UsageError(
+                    f"fault {fault}: more than {MAX_STEPS:,} steps before the horizon of "
+                    f"{self.horizon_s:g} s; choose fewer nodes, a longer period_s or a lower rate"
+                )
         if not sources:
             words = "; ".join(str(fault) for fault in self.faults)
             raise UsageError(
@@ -101,7 +107,7 @@ class Drawing:
     ) -> Iterator[tuple[float, str, tuple[int, ...]]]:
         """The steps of one beginning: (time, what is done, to whom)."""
         length_s = self._seconds(fault.for_s, fault.for_rounds) or None
-        end_s = self.horizon_s if length_s is None else at_s + length_s
+        end_s = self.horizon_s if length_s is None else min(at_s + length_s, self.horizon_s)
         if fault.kind == "churn":
             yield from self._churn(fault, at_s, end_s, nodes, rng)
             return
@@ -128,6 +134,17 @@ class Drawing:
             yield at_s, "kill", nodes
             at_s += rng.expovariate(1 / fault.away_rounds) * self.round_s
             yield at_s, "restart", nodes
+
+    def _check_router(self, fault: Fault, name: str) -> None:
+        """Raises `UsageError` for a router that is not there, or lacks what the fault is of."""
+        routers = {router.name for router in self.graph.routers}
+        if name not in routers:
+            raise UsageError(f"fault {fault}: no router {name!r}; {near(name, routers)}")
+        if fault.kind != "loss" and name == self.graph.core.name:
+            raise UsageError(
+                f"fault {fault}: {name} is the core, which has no link above it; "
+                f"{near('', routers - {name})} below it"
+            )
 
     def _seconds(self, seconds: float | None, rounds: float | None) -> float:
         return seconds if seconds is not None else (rounds or 0.0) * self.round_s
@@ -201,6 +218,9 @@ _ENDS = {
     "loss": ("lossy", "clear"),
 }
 """The step with which a kind begins, and the one with which it ends."""
+
+MAX_STEPS = 1_000_000
+"""Of one timeline: seven seconds to draw, 130 MB to keep. Churn of 100,000 nodes has 500,000."""
 
 
 def _turns(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from testbed import faults
+from testbed.errors import UsageError
 from testbed.faults.drawing import Drawing
 from testbed.faults.timeline import Playback, State, Step, Timeline
 from topologies import two_subnets
@@ -93,6 +94,30 @@ def test_a_flapping_link_ends_up() -> None:
     flap = {"kind": "flap", "nodes": [1], "at_s": 1, "for_s": 0.5, "share": 0.5, "period_s": 0.3}
     steps = [(round(s.at_s, 6), s.do) for s in drawn(flap).steps]
     assert steps == [(1.0, "down"), (1.15, "up"), (1.3, "down"), (1.45, "up")]
+
+
+def test_turns_go_no_further_than_the_horizon_however_long_they_are_to_last() -> None:
+    slow = {"kind": "slow", "nodes": [1], "at_s": 0, "share": 0.5, "period_s": 0.1}
+    assert drawn({**slow, "for_s": 1e9}) == drawn(slow)
+    churn = {"kind": "churn", "nodes": "all", "leave_ratio": 0.5, "away_rounds": 1}
+    assert drawn({**churn, "for_rounds": 1e9}) == drawn(churn)
+    assert len(drawn({**slow, "for_s": 1e9}).steps) == 2 * 10.0 / 0.1 - 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "slow", "nodes": [1], "at_s": 0, "share": 0.5, "period_s": 0.1},
+        {"kind": "churn", "nodes": "all", "leave_ratio": 0.9, "away_rounds": 0.01, "source": "any"},
+    ],
+)
+def test_more_steps_than_memory_is_good_for_are_refused(
+    fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(drawn(fault).steps) > 100
+    monkeypatch.setattr("testbed.faults.drawing.MAX_STEPS", 100)
+    with pytest.raises(UsageError, match=r"more than 100 steps before the horizon of 10 s; choose"):
+        drawn(fault)
 
 
 def test_random_times_are_uniform_between_their_rounds() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,10 @@ def test_every_kind_has_an_example_that_is_accepted() -> None:
         ({"kind": "kill", "nodes": 0, "at_s": 1}, "nodes = 0"),
         ({"kind": "kill", "nodes": True, "at_s": 1}, "nodes = True"),
         ({"kind": "kill", "nodes": [1, 1], "at_s": 1}, "different node numbers"),
-        ({"kind": "kill", "nodes": 1, "at_s": -1}, "at_s = -1: give a number 0..inf"),
+        ({"kind": "kill", "nodes": 1, "at_s": -1}, "at_s = -1: give a number 0..1e+09"),
+        ({"kind": "kill", "nodes": 1, "at_s": 10**400}, "give a number 0..1e+09"),
+        ({"kind": "kill", "nodes": 1, "at_s": math.inf}, "at_s = inf: give a number"),
+        ({"kind": "kill", "nodes": 1, "at_s": math.nan}, "at_s = nan: give a number"),
         ({"kind": "kill", "nodes": 1, "at_s": "soon"}, "at_s = 'soon'"),
         ({"kind": "kill", "nodes": 1, "at_infected": 2}, "give a number 0..1"),
         ({"kind": "kill", "nodes": 1, "between_rounds": [5, 1]}, "the later one"),
@@ -88,6 +92,12 @@ def test_a_slip_is_named_with_its_remedy_in_one_line(table: Any, remedy: str) ->
         ('kind = "kill"\nat_s = 0\nnodes = [8]', "", "no node 8; there are 0..7"),
         ('kind = "kill"\nat_s = 0\nnodes = "s9"', "", "no subnet or router 's9'"),
         ('kind = "kill"\nat_s = 0\nnodes = 0.01', "", "0.01 is 0 nodes"),
+        ('kind = "kill"\nat_s = 0\nnodes = "source+%s"' % ("9" * 5000), "", "no subnet or router"),
+        ('kind = "loss"\nat_s = 0\nloss_ratio = 1.0\nrouter = "s1"', "", "there are r0, r1, r2"),
+        ('kind = "link_down"\nat_s = 0\nrouter = "s1"', "", "no router 's1'"),
+        ('kind = "link_up"\nat_s = 0\nrouter = "h1"', "", "no router 'h1'"),
+        ('kind = "link_down"\nat_s = 0\nrouter = "r0"', "", "there are r1, r2 below it"),
+        ('kind = "flap"\nat_s = 0\nrouter = "r0"\nshare = 0.5\nperiod_s = 1', "", "r0 is the core"),
         ('kind = "kill"\nat_s = 0\nnodes = 5\nwithin = "s1"', "", "drawn from 4"),
         ('kind = "kill"\nat_s = 0\nnodes = 8', "", "no node is left to multicast"),
         ('kind = "partition"\nat_s = 0\nsets = ["s1", "r1"]', "", "in two of the sets"),
