@@ -113,6 +113,8 @@ class Player:
             self._router_link(self.state.links[step.fault], up=step.do == "up")
         elif step.do in ("down", "up"):
             self._links(nodes, up=step.do == "up")
+        elif step.do == "weather":
+            session.impair(self._weathers[step.fault].take(nodes[0]))
         elif step.do == "clock":
             session.tell(nodes, {"do": "step", "seconds": step.seconds})
             for node in nodes:

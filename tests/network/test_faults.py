@@ -176,6 +176,18 @@ def test_a_router_s_link_parts_two_subnets(tmp_path: Path) -> None:
         assert len({host // 4 for host in mine["host"]}) == 1
 
 
+def test_links_change_with_the_weather(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text("time_s,link,loss_ratio\n0,h2,1\n1.6,h2,0\n")
+    tables = run(tmp_path, fault(kind="weather", at_round=1, profile="day.csv"), linger=9)
+    assert tables.health["unexplained"] == []
+    assert [step["nodes"] for step in steps(tables)] == [[0], [1]]
+    changed, again = (int(str(step["at_ns"])) for step in steps(tables))
+    heard = tables.events[tables.events["event"].isin(["receive", "duplicate"])]
+    came_ns = (heard["time_ns"] - heard["value"])[heard["host"] == 1]
+    assert not came_ns.between(changed + 20e6, again).any()
+    assert came_ns.between(again, again + 1e9).any()
+
+
 def test_a_partition_holds_until_it_is_healed(tmp_path: Path) -> None:
     parted = fault(kind="partition", at_round=0, for_rounds=6, sets=[[0, 1, 4]], source="any")
     tables = run(tmp_path, parted, linger=2)
