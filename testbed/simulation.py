@@ -206,7 +206,7 @@ class EventSimulation:
                     simulation.advance(start_ns - 1)
                     before.add(simulation)
                 simulation.advance(horizon_ns, until_settled=True)
-                replicate.faulty = frozenset(player.state.dead | player.state.paused)
+                replicate.faulty = frozenset(player.state.failed)
                 simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
                 after.add(simulation)
                 last_ns = simulation.now_ns - start_ns

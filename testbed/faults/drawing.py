@@ -77,12 +77,14 @@ class Drawing:
         inside = [step for step in steps if step.at_s < self.horizon_s]
         # Sorted by time only: what is asked for at one time happens in the order of the file.
         inside.sort(key=lambda step: (step.infected is not None, step.at_s))
-        return Timeline(tuple(inside), tuple(sorted(sources)), sides, targets, links)
+        turns = frozenset(place for place, fault in enumerate(self.faults) if fault.kind in TURNS)
+        return Timeline(tuple(inside), tuple(sorted(sources)), sides, targets, links, turns)
 
     def _steps(self, place: int, fault: Fault, hit: tuple[int, ...], rng: Random) -> Iterator[Step]:
         for at_s, nodes in self._times(fault, hit, rng):
             for after_s, do, some in self._apart(fault, at_s, nodes, rng):
-                yield Step(after_s, do, some, place, fault.at_infected, fault.seconds or 0.0)
+                seconds, lifts = fault.seconds or 0.0, fault.kind in LIFTS
+                yield Step(after_s, do, some, place, fault.at_infected, seconds, lifts)
 
     def _times(
         self, fault: Fault, hit: tuple[int, ...], rng: Random
@@ -115,7 +117,7 @@ class Drawing:
             for number, row in enumerate(fault.profile):
                 yield at_s + row.time_s, "weather", (number,)
             return
-        if fault.kind in ("slow", "flap"):
+        if fault.kind in TURNS:
             yield from _turns(fault, at_s, end_s, nodes)
             return
         begin, end = _ENDS[fault.kind]
@@ -218,6 +220,12 @@ _ENDS = {
     "loss": ("lossy", "clear"),
 }
 """The step with which a kind begins, and the one with which it ends."""
+
+LIFTS = ("restart", "resume", "link_up", "heal")
+"""The kinds that end what other faults hold."""
+
+TURNS = ("slow", "flap")
+"""The kinds that are taken apart into turns."""
 
 MAX_STEPS = 1_000_000
 """Of one timeline: seven seconds to draw, 130 MB to keep. Churn of 100,000 nodes has 500,000."""

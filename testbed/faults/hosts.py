@@ -59,7 +59,7 @@ class Player:
     @property
     def faulty(self) -> frozenset[int]:
         """The nodes that are dead or stopped now; in a stream nobody's side counts."""
-        return frozenset(self.state.dead | self.state.paused)
+        return frozenset(self.state.failed)
 
     def seconds(self) -> float:
         """The time on the timeline's clock."""
@@ -75,11 +75,10 @@ class Player:
     def end(self) -> None:
         """Undoes everything and waits until all agents are there again."""
         self._links(sorted(self.state.down), up=True)
-        for fault in [*self.state.cuts, *self.state.lossy]:
-            if isinstance(fault, str):
-                self._router_link(fault, up=True)
-            else:
-                self._session.rules.switch(fault, False)
+        for router in sorted(self.state.severed):
+            self._router_link(router, up=True)
+        for fault in sorted(self.state.cuts | self.state.lossy):
+            self._session.rules.switch(fault, False)
         for each in self._weathers.values():
             self._session.impair(each.end())
         self._resume(sorted(self.state.paused))
@@ -93,30 +92,30 @@ class Player:
     def _do(self, steps: Sequence[Step]) -> None:
         for step in steps:
             began_ns = time.monotonic_ns()
-            partitions = [name for name in self.state.cuts if isinstance(name, int)]
-            nodes = self.state.apply(step)
+            changed = self.state.apply(step)
             self.changes += 1
-            self._act(step, nodes, partitions)
+            nodes = tuple(key for key in changed if isinstance(key, int))
+            if step.do in ("cut", "join", "lossy", "clear"):
+                for fault in nodes:
+                    self._session.rules.switch(fault, step.do in ("cut", "lossy"))
+                nodes = step.nodes
+            elif step.do in ("down", "up"):
+                self._links(nodes, up=step.do == "up")
+                for router in (key for key in changed if isinstance(key, str)):
+                    self._router_link(router, up=step.do == "up")
+            elif step.do == "weather":
+                nodes = step.nodes
+                self._session.impair(self._weathers[step.fault].take(nodes[0]))
+            else:
+                self._act(step, nodes)
             row = {"at_ns": began_ns - self.start_ns, "do": step.do, "nodes": list(nodes)}
             took_ns = time.monotonic_ns() - began_ns
             self.played.append(row | {"fault": step.fault, "took_ns": took_ns})
 
-    def _act(self, step: Step, nodes: tuple[int, ...], partitions: Sequence[int]) -> None:
-        session = self._session
-        if step.do in ("cut", "lossy", "clear"):
-            session.rules.switch(step.fault, step.do != "clear")
-        elif step.do == "join":
-            for fault in partitions:
-                if fault not in self.state.cuts:
-                    session.rules.switch(fault, False)
-        elif step.do in ("down", "up") and step.fault in self.state.links:
-            self._router_link(self.state.links[step.fault], up=step.do == "up")
-        elif step.do in ("down", "up"):
-            self._links(nodes, up=step.do == "up")
-        elif step.do == "weather":
-            session.impair(self._weathers[step.fault].take(nodes[0]))
-        elif step.do == "clock":
-            session.tell(nodes, {"do": "step", "seconds": step.seconds})
+    def _act(self, step: Step, nodes: tuple[int, ...]) -> None:
+        """What is done to agents."""
+        if step.do == "clock":
+            self._session.tell(nodes, {"do": "step", "seconds": step.seconds})
             for node in nodes:
                 self._stepped[node] = self._stepped.get(node, 0.0) + step.seconds
         elif nodes:

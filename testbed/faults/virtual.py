@@ -110,7 +110,7 @@ class VirtualPlayer:
     def _do(self, steps: Sequence[Step]) -> None:
         simulation = self._simulation
         for step in steps:
-            nodes = self.state.apply(step)
+            changed = self.state.apply(step)
             if step.do == "weather":
                 for name, impairment in self._weathers[step.fault].take(step.nodes[0]).items():
                     simulation.paths.impair(name, impairment)
@@ -122,10 +122,12 @@ class VirtualPlayer:
                 "resume": simulation.resume,
                 "clock": lambda node, by=step.seconds: simulation.clock_step(node, by),  # type: ignore[misc]
             }
-            for node in nodes if step.do in acts else ():
+            for node in changed if step.do in acts else ():
+                assert isinstance(node, int)
                 if step.do != "clock" or node not in self.state.dead:
                     acts[step.do](node)
-        quiet = not (self.state.cuts or self.state.down or self.state.lossy)
+        state = self.state
+        quiet = not (state.cuts or state.down or state.severed or state.lossy)
         simulation.reaches = None if quiet else self._reaches
 
     def _reaches(self, sender: NodeId, receiver: NodeId) -> bool:
