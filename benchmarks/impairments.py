@@ -8,8 +8,9 @@ the queue limit), limits. Each figure has n and the interval that chance allows 
 1e-4 over all of a backend). Two bounds are the project's: 0.002 from the loss asked for, with so
 many datagrams that chance exceeds it as seldom; delays to 0.5 ms at the median and 2 ms at p99, at
 5,000 packets a second, beyond that interval. Limits are the highest rate at which the backend does
-not complain of itself, and what it adds to a constant delay. The exit status is 1 when a figure is
-wrong.
+not complain of itself, and what it adds to a constant delay. With each figure is how many
+datagrams a second were sent, at the least: where it is to hold at more, or the backend complains of
+itself, its part is inconclusive. The exit status is 1 when a figure is wrong.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def limits(backend: str, less: int) -> dict[str, Any]:
     late: dict[str, float] = {}
     for per_s in TRIED_PER_S:
         run = Run(backend)
-        sample = run(what, per_s * 4 // less, per_s)
+        sample = run.paced(what, per_s * 4 // less, per_s)
         if per_s == DELAYED_PER_S:
             points = np.quantile(sample.late_ms, [0.5, 0.99, 0.999]) - 20
             late = dict(
@@ -132,18 +133,20 @@ def can(backend: str, field: str) -> bool:
 
 
 def measure(backend: str, parts: list[str], less: int, ratios: Sequence[float]) -> dict[str, Any]:
-    run = Run(backend)
-    figures: list[Figure] = []
+    figures: list[dict[str, Any]] = []
+    doubts: list[str] = []
     for name in parts:
         if name in PARTS and can(backend, PARTS[name][1]):
             part = partial(loss, ratios=ratios) if name == "loss" else PARTS[name][0]
-            figures += part(run, less)
+            run = Run(backend)
+            for figure in part(run, less):
+                # None: what the machine was not up to is neither right nor wrong.
+                right = None if run.doubts else figure.right
+                per_s = round(run.slowest_per_s)
+                figures.append({**asdict(figure), "per_s": per_s, "right": right})
+            doubts += [f"{name}: {doubt}" for doubt in run.doubts]
             print(f"{backend}: {name} measured", file=sys.stderr)
-    found: dict[str, Any] = {
-        "backend": backend,
-        "figures": [{**asdict(figure), "right": figure.right} for figure in figures],
-        "doubts": run.doubts,
-    }
+    found: dict[str, Any] = {"backend": backend, "figures": figures, "doubts": doubts}
     if "limits" in parts and can(backend, "delay_ms"):
         found["limits"] = limits(backend, less)
     return found
@@ -173,18 +176,19 @@ def main() -> int:
         print(json.dumps({"schema": 1, "backends": results}))
     else:
         table(results)
-    return int(any(not figure["right"] for each in results for figure in each["figures"]))
+    return int(any(figure["right"] is False for each in results for figure in each["figures"]))
 
 
 def table(results: list[dict[str, Any]]) -> None:
     for each in results:
-        print(f"{each['backend']:<26}{'asked':>9}{'measured':>11}  interval or bounds        n")
+        titles = f"{'asked':>9}{'measured':>11}  interval or bounds        n   sent/s"
+        print(f"{each['backend']:<26}{titles}")
         for figure in each["figures"]:
             span = f"{figure['low']:.5g}..{figure['high']:.5g}"
-            wrong = "" if figure["right"] else "  WRONG"
+            verdict = {True: "", False: "  WRONG", None: "  inconclusive"}[figure["right"]]
             print(
                 f"  {figure['name']:<24}{figure['asked']:>9.4g} {figure['measured']:>10.4g}  "
-                f"{span:<20}{figure['n']:>9}{wrong}"
+                f"{span:<20}{figure['n']:>9}{figure['per_s']:>9}{verdict}"
             )
         if "limits" in each:
             added = ", ".join(

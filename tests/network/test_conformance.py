@@ -13,12 +13,12 @@ import pytest
 from testbed import lab, shaping
 from testbed.shaping import pick
 from tests.network import weather
-from tests.network.weather import Figure, Run
+from tests.network.weather import Figure, Place, Run
 from topologies.impairments import Distribution, Impairment
 
 pytestmark = pytest.mark.network
 
-TESTS = 20
+TESTS = 30
 PER_S = {"nftables": 40_000.0, "netem": 8_000.0, "nfqueue": 3_000.0}
 WITHIN = 0.01
 """Of a loss, here; 0.002 in benchmarks/impairments.py, with 25 times as many datagrams."""
@@ -36,6 +36,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 delaying = pytest.mark.parametrize("backend", DELAYING, indirect=True)
+elsewhere = pytest.mark.parametrize("place", ["router", "send"])
 
 
 def judge(figures: Sequence[Figure], doubts: Sequence[str]) -> None:
@@ -45,9 +46,9 @@ def judge(figures: Sequence[Figure], doubts: Sequence[str]) -> None:
     assert not wrong, "; ".join(wrong)
 
 
-def measure(backend: str, measure: weather.Measure) -> None:
+def measure(backend: str, measure: weather.Measure, place: Place = "receive") -> None:
     def inside() -> tuple[list[Figure], list[str]]:
-        run = Run(backend)
+        run = Run(backend, place=place)
         return measure(run), run.doubts
 
     judge(*lab.call(inside))
@@ -57,6 +58,12 @@ def measure(backend: str, measure: weather.Measure) -> None:
 def test_loss(backend: str, ratio: float) -> None:
     count = max(8000, weather.enough(ratio, WITHIN, TESTS))
     measure(backend, lambda run: weather.of_loss(run, ratio, count, PER_S[backend], TESTS))
+
+
+@elsewhere
+def test_loss_elsewhere(backend: str, place: Place) -> None:
+    count = weather.enough(0.3, WITHIN, TESTS)
+    measure(backend, lambda run: weather.of_loss(run, 0.3, count, PER_S[backend], TESTS), place)
 
 
 @delaying
@@ -69,6 +76,13 @@ def test_bursts(backend: str) -> None:
 def test_delay_and_jitter(backend: str, distribution: Distribution) -> None:
     what = Impairment(delay_ms=20, jitter_ms=5, jitter_distribution=distribution)
     measure(backend, lambda run: weather.of_jitter(run, what, 4000, 1000, TESTS))
+
+
+@delaying
+@elsewhere
+def test_delay_and_jitter_elsewhere(backend: str, place: Place) -> None:
+    what = Impairment(delay_ms=20, jitter_ms=5)
+    measure(backend, lambda run: weather.of_jitter(run, what, 4000, 1000, TESTS), place)
 
 
 @pytest.mark.parametrize("backend", ["nfqueue"], indirect=True)
