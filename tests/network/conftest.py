@@ -32,8 +32,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     fixtures = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
 
-    def body() -> None:
-        pyfuncitem.obj(**fixtures)
+    def body() -> str | None:
+        try:
+            pyfuncitem.obj(**fixtures)
+        except pytest.skip.Exception as skipped:  # it cannot be pickled
+            return str(skipped.msg)
+        return None
 
-    lab.call(body)
+    reason = lab.call(body)
+    if reason is not None:
+        pytest.skip(reason)
     return True
