@@ -188,6 +188,30 @@ def test_links_change_with_the_weather(tmp_path: Path) -> None:
     assert came_ns.between(again, again + 1e9).any()
 
 
+def test_weather_delays_what_is_sent_from_then_on(tmp_path: Path) -> None:
+    if shaping.choose(two_subnets.build(access_delay_ms=60)) is None:
+        pytest.skip("no backend delays here")
+    (tmp_path / "day.csv").write_text("time_s,link,delay_ms\n0,h2>,50\n1.2,h2>,250\n")
+    tables = run(tmp_path, fault(kind="weather", at_s=0, profile="day.csv"), linger=5)
+    assert tables.health["unexplained"] == []
+    _, changed_ns = (int(str(step["at_ns"])) for step in steps(tables))
+    events = tables.events
+    before, after = [], []
+    for (_, target), sent in events[
+        (events["event"] == "send") & (events["host"] == 1) & (events["peer"] != 1)
+    ].groupby(["run", "peer"]):
+        heard = events[events["event"].isin(["receive", "duplicate"]) & (events["peer"] == 1)]
+        mine = heard[(heard["run"] == sent["run"].iloc[0]) & (heard["host"] == target)]
+        # One after the other, since a delay that grows lets none overtake.
+        for out_ns, in_ns in zip(sent["time_ns"], mine["time_ns"] - mine["value"], strict=False):
+            if out_ns > changed_ns + 20e6:
+                after.append(in_ns - out_ns)
+            elif out_ns < changed_ns:
+                before.append(in_ns - out_ns)
+    assert min(before) > 49e6 and sorted(before)[len(before) // 2] < 240e6
+    assert len(after) > 20 and min(after) > 249e6
+
+
 def test_a_partition_holds_until_it_is_healed(tmp_path: Path) -> None:
     parted = fault(kind="partition", at_round=0, for_rounds=6, sets=[[0, 1, 4]], source="any")
     tables = run(tmp_path, parted, linger=2)

@@ -114,7 +114,7 @@ def traverse(
     graph, source = placed(what, place)
     with Network(graph) as net:
         applied = shaping.apply(net, graph, backend, seed)
-        sender, receiver = (_socket(net, name) for name in (source, "h1"))
+        sender, receiver = (stamping_socket(net, name) for name in (source, "h1"))
         came: list[tuple[int, int, int]] = []
         address = (str(graph.hosts[0].address), PORT)
         filling = bytes(size - 12)
@@ -125,16 +125,16 @@ def traverse(
                 left_ns = due_ns - time.monotonic_ns()
                 if left_ns <= 0:
                     break
-                _read(receiver, came)
+                read_stamped(receiver, came)
                 if left_ns > 300_000:
                     time.sleep((left_ns - 200_000) / 1e9)
             sender.sendto(struct.pack("=QI", time.time_ns(), number) + filling, address)
             if not number % 32:
-                _read(receiver, came)
+                read_stamped(receiver, came)
         quiet_ns = time.monotonic_ns()
         took_s = (quiet_ns - start_ns) / 1e9
         while time.monotonic_ns() < quiet_ns + SETTLED_S * 1e9:
-            if _read(receiver, came) or applied.held():
+            if read_stamped(receiver, came) or applied.held():
                 quiet_ns = time.monotonic_ns()
             time.sleep(0.005)
         doubts = tuple(applied.complaints())
@@ -150,7 +150,8 @@ def traverse(
     )
 
 
-def _socket(net: Any, name: str) -> socket.socket:
+def stamping_socket(net: Any, name: str) -> socket.socket:
+    """A socket on a host that learns of each datagram when the kernel took it in."""
     with entered(net.get(name).netns):
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
@@ -160,7 +161,8 @@ def _socket(net: Any, name: str) -> socket.socket:
     return udp
 
 
-def _read(udp: socket.socket, came: list[tuple[int, int, int]]) -> int:
+def read_stamped(udp: socket.socket, came: list[tuple[int, int, int]]) -> int:
+    """Adds (number, nanoseconds under way, time of receipt) of what is there; says how much."""
     before = len(came)
     try:
         while True:
