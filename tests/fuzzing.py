@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -24,10 +25,12 @@ from agents.options import OptionError
 from agents.parts.stores import RANGE, Store
 from testbed import claims_page, collector, counters, document, experiment, intact, redraw, results
 from testbed.errors import UsageError
+from testbed.faults import weather
 from testbed.intact import RunError
 from testbed.kernel import nft
 from testbed.tables import COLUMNS
 from tests import fuzzing_messages as messages
+from topologies import two_subnets
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -127,6 +130,18 @@ def _toml(data: bytes) -> None:
         assert "\n" not in str(error)
 
 
+def _weather(name: str, data: bytes) -> None:
+    """A trace as it comes from an experiment file, and what it makes of links."""
+    path = _file(name, data)
+    try:
+        weather.needs(_GRAPH, [weather.load("x", path)])
+    except UsageError as error:
+        assert "\n" not in str(error)
+
+
+_GRAPH = two_subnets.build(hosts=2)
+
+
 def _manifest(data: bytes) -> None:
     path = _file("run/manifest.json", data)
     try:
@@ -210,6 +225,20 @@ def _manifest_sample(**more: object) -> bytes:
     return json.dumps(found).encode()
 
 
+_WEATHER_TOML = b"""
+[[at]]
+time_s = 0
+link = "core"
+delay_ms = 20
+loss_ratio = 0.01
+[[at]]
+time_s = 2.5
+link = "h1>"
+loss_ratio = 0.2
+burst_packets = 4
+"""
+
+
 def _table_sample() -> bytes:
     rows = {column: range(3) for column in COLUMNS["deliveries"]}
     written = io.BytesIO()
@@ -231,6 +260,8 @@ def _targets() -> dict[str, Target]:
         b'{"nftables": ' + path.read_bytes() + b"}"
         for path in sorted((RECORDED / "nftables").glob("*.json"))
     ]
+    traces = [path.read_bytes() for path in sorted((RECORDED / "weather").glob("*.csv"))]
+    traces.append(b" time_s, link,delay_ms\n0, core ,20\n")
     table = {"addresses": ["10.0.0.1", "10.0.0.2"], "port": 9000}
     plugins = {name: registry.load(name) for name in registry.names()}
     grouped = table | {"groups": [[[0, 2], [0, 1]]], "member": [0, 0]}
@@ -240,6 +271,8 @@ def _targets() -> dict[str, Target]:
         "trace": Target(_trace, [_trace_sample()]),
         "trace, as a table": Target(lambda data: _events([data]), [_trace_sample()], _events),
         "experiment TOML": Target(_toml, shipped),
+        "weather CSV": Target(partial(_weather, "day.csv"), traces),
+        "weather TOML": Target(partial(_weather, "day.toml"), [_WEATHER_TOML]),
         "manifest": Target(_manifest, [_manifest_sample(), _manifest_sample(runs=["a", "b"])]),
         "health": Target(_health, [b'{"ok": true, "reasons": ["a"], "unexplained": []}']),
         "verdicts": Target(_verdicts, [_verdict_sample()]),

@@ -53,7 +53,7 @@ def load(where: str, path: Path) -> tuple[Row, ...]:
                 tables = list(csv.DictReader(file))
         else:
             raise UsageError(f"{where}: profile {path}: give a .csv or a .toml file")
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         raise UsageError(f"{where}: profile {path}: {error}; is it the file you mean?") from error
     if not isinstance(tables, list) or not tables:
         raise UsageError(f"{where}: profile {path}: holds no row; see docs/tutorial.md for one")
@@ -68,12 +68,13 @@ def _row(where: str, table: Any) -> Row:
     for name in ("time_s", "link"):
         if name not in given:
             raise UsageError(f"{where}: says no {name}; add it")
+    when = given.pop("time_s")
     try:
-        time_s = float(given.pop("time_s"))
-    except (TypeError, ValueError):
+        time_s = float(when)
+    except (TypeError, ValueError, OverflowError):
         time_s = math.nan
     if not 0 <= time_s < math.inf:
-        raise UsageError(f"{where}: time_s = {table['time_s']!r}: give seconds from 0")
+        raise UsageError(f"{where}: time_s = {when!r}: give seconds from 0")
     link = str(given.pop("link")).strip()
     try:
         fields = parse(",".join(f"{name}={value}" for name, value in given.items()))

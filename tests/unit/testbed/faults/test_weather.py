@@ -52,6 +52,7 @@ def test_csv_and_toml_say_the_same_in_the_order_of_time(tmp_path: Path) -> None:
         ("time_s,delay_ms\n0,20\n", r"day.csv, row 1: says no link; add it"),
         ("time_s,link,delay_ms\n-1,core,20\n", r"time_s = '-1': give seconds from 0"),
         ("time_s,link,delay_ms\nsoon,core,20\n", r"time_s = 'soon': give seconds from 0"),
+        (" time_s,link,delay_ms\nsoon,core,20\n", r"time_s = 'soon': give seconds from 0"),
         ("time_s,link,delay\n0,core,20\n", r"unknown impairment 'delay'; did you mean delay_ms"),
         ("time_s,link,delay_ms\n0,core,\n", "changes nothing; name a field"),
     ],
@@ -59,6 +60,18 @@ def test_csv_and_toml_say_the_same_in_the_order_of_time(tmp_path: Path) -> None:
 def test_a_trace_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load("x", trace(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("at = " + "[" * 5000, "day.toml: .*is it the file you mean"),
+        (f"[[at]]\nlink = 'core'\ntime_s = 1{'0' * 400}", "give seconds from 0"),
+    ],
+)
+def test_a_toml_that_goes_too_far_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load("x", trace(tmp_path, text, "day.toml"))
 
 
 def test_a_missing_file_and_another_kind_of_file_are_refused(tmp_path: Path) -> None:
