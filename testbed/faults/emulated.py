@@ -50,7 +50,6 @@ class Performance:
                 over(self._stop())
         else:
             self._begin(start, len(self._waiting))
-            self.player.start_ns = self._batch.replicates[0].start_ns
             while self._active:
                 self._listen(self.player.playback.next_s - self.player.seconds())
                 self.player.advance()
@@ -61,6 +60,7 @@ class Performance:
         started = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
         if started:
             start(started)
+            self.player.start_ns = self._batch.replicates[0].start_ns
         for replicate in started:
             self._active[replicate.order.run] = replicate
             self._has[replicate.order.run] = set()

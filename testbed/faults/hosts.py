@@ -31,12 +31,13 @@ class Player:
     ) -> None:
         self.state = State(session.graph.nodes, timeline)
         self.playback = Playback(timeline)
-        self.played: list[dict[str, Any]] = []
-        """Each step as it was done: when, in ns since the start, and how long that took."""
+        self._done: list[tuple[int, dict[str, Any]]] = []
+        """Each step as it was done, and when."""
         self.windows: list[Window] = []
         self.changes = 0
         """How often `state` has changed."""
         self.start_ns = 0
+        """Of the runs that start together, or of the first; 0 until it is known."""
         self._session = session
         self._graph: Graph = session.graph
         self._catch_up_ns = int(CATCH_UP_SHARE * round_s * 1e9)
@@ -51,6 +52,11 @@ class Player:
         self._ruled = any(step.do in ("cut", "lossy", "down") for step in timeline.steps)
         if self._ruled:
             session.rules.arrange(faults, timeline)
+
+    @property
+    def played(self) -> list[dict[str, Any]]:
+        """Each step as it was done: when, in ns since the start (negative before it), how long."""
+        return [{"at_ns": began_ns - self.start_ns, **row} for began_ns, row in self._done]
 
     def begin(self) -> None:
         """Does what is due before the start: who is dead then gets no orders."""
@@ -108,9 +114,9 @@ class Player:
                 self._session.impair(self._weathers[step.fault].take(nodes[0]))
             else:
                 self._act(step, nodes)
-            row = {"at_ns": began_ns - self.start_ns, "do": step.do, "nodes": list(nodes)}
             took_ns = time.monotonic_ns() - began_ns
-            self.played.append(row | {"fault": step.fault, "took_ns": took_ns})
+            row = {"do": step.do, "nodes": list(nodes), "fault": step.fault, "took_ns": took_ns}
+            self._done.append((began_ns, row))
 
     def _act(self, step: Step, nodes: tuple[int, ...]) -> None:
         """What is done to agents."""

@@ -67,6 +67,7 @@ def test_the_dead_do_nothing_and_the_others_get_the_multicast(tmp_path: Path) ->
     for timeline in tables.manifest["timelines"]:
         (kill,) = timeline["played"]
         assert len(kill["nodes"]) == 4
+        assert -2e9 < kill["at_ns"] < 0, "before the start"
         mine = tables.events[tables.events["run"].isin(timeline["runs"])]
         assert not mine["host"].isin(kill["nodes"]).any()
         dead = tables.runs[tables.runs["run"].isin(timeline["runs"])]["faulty"]
@@ -319,9 +320,8 @@ def test_twins_have_the_same_faults_and_rounds(tmp_path: Path) -> None:
         planned = [(step["do"], step["nodes"]) for step in mine["steps"]]
         assert [(step["do"], step["nodes"]) for step in mine["played"]] == planned
         for step, played in zip(mine["steps"], mine["played"], strict=True):
-            assert played["at_ns"] == pytest.approx(step["at_s"] * 1e9, abs=0.05e9) or (
-                step["at_s"] == 0
-            )
+            early_ns = 2e9 if step["at_s"] == 0 else 0
+            assert -early_ns < played["at_ns"] - step["at_s"] * 1e9 < 0.05e9
     for column in ("seed", "survivors"):
         assert list(hosts.runs[column]) == list(twin.runs[column])
     assert [list(each) for each in hosts.runs["faulty"]] == [
