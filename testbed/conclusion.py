@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from agents import registry
-from testbed import claims, metadata, plots, results, summary
+from testbed import claims, disk, metadata, plots, results, summary
+from testbed.disk import ResultsError
 from testbed.experiment import Experiment
 from testbed.outcome import Outcome
 from testbed.results import RunDirectory
@@ -64,14 +65,19 @@ def message_types(experiment: Experiment) -> dict[str, Any]:
 def conclude(final: Path, experiment: Experiment, seed: int, engine: str = "") -> Outcome:
     """Judges the claims that the experiment names and draws its plots, from a whole run directory.
 
-    A claim that this experiment alone cannot judge has no verdict here.
+    A claim that this experiment alone cannot judge has no verdict here. Raises `ResultsError` when
+    the disk takes no more; the run itself is whole then.
     """
     tables = results.load(final)
     judged = claims.judge(experiment.claims, [tables]) if experiment.claims else []
     verdicts = [row for row in judged if row.runs]
-    drawn = plots.draw([tables], final / "plots")
     document = {"verdicts": [row.row() for row in verdicts]}
-    results.write_whole(final / "verdicts.json", json.dumps(document, indent=2) + "\n")
+    try:
+        disk.write_whole(final / "verdicts.json", json.dumps(document, indent=2) + "\n")
+        with disk.writing(final / "plots"):
+            drawn = plots.draw([tables], final / "plots")
+    except ResultsError as error:
+        raise ResultsError(f"{error}; the run is whole: testbed plot {final}") from error
     results.hand_over(final)
     return Outcome(
         run_dir=final,

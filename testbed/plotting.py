@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,8 +180,15 @@ def save(figure: Figure, path: Path) -> list[Path]:
     options: tuple[dict[str, Any], ...] = ({"dpi": DPI}, {"metadata": {"Date": None}})
     with mpl.rc_context(STYLE):
         for file, chosen in zip(files, options, strict=True):
-            # Under another name until it is whole: a killed command leaves no half plot.
-            partial = file.with_name(f".partial-{file.name}")
-            figure.savefig(partial, format=file.suffix[1:], **chosen)
-            partial.rename(file)
+            write_whole(file, partial(figure.savefig, format=file.suffix[1:], **chosen))
     return files
+
+
+def write_whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file under another name until it is whole: a killed command leaves no half plot."""
+    beside = file.with_name(f".partial-{file.name}")
+    try:
+        write(beside)
+        beside.rename(file)
+    finally:
+        beside.unlink(missing_ok=True)

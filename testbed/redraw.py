@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed import intact, plots, results
+from testbed import disk, intact, plots, results
 from testbed.intact import RunError
 from testbed.tables import RunTables
 
@@ -14,9 +14,11 @@ def redraw(run_dir: Path, chosen: Sequence[str] = ()) -> dict[str, Path]:
     """Writes into `plots/` of the run directory; the PNG of each plot's name.
 
     Draws all that the tables hold data for when none is chosen; raises `UsageError` for a name
-    that is no plot, or for which there is no data.
+    that is no plot, or for which there is no data, and `ResultsError` when the disk takes no more.
     """
-    drawn = plots.draw(tables_of(run_dir), run_dir / "plots", chosen)
+    tables = tables_of(run_dir)
+    with disk.writing(run_dir / "plots"):
+        drawn = plots.draw(tables, run_dir / "plots", chosen)
     results.hand_over(run_dir)
     return drawn
 

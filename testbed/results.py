@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,8 @@ from typing import Any
 
 import pandas as pd
 
-from testbed import intact
+from testbed import disk, intact
+from testbed.disk import PARTIAL, SHORTAGES
 from testbed.errors import TestbedError, UsageError, near
 from testbed.intact import RunError
 from testbed.lab import world
@@ -29,12 +30,7 @@ from testbed.tables import RunTables
 FORMAT = 2
 """Raised when a file or a column changes its meaning; a reader refuses other numbers."""
 
-PARTIAL = ".partial-"
 TABLES = ("runs", "events", "deliveries", "hosts", "counters", "batches")
-
-
-class ResultsError(TestbedError):
-    """A run directory cannot be written; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +41,26 @@ class RunDirectory:
     partial: Path
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        table.to_parquet(self.partial / f"{name}.parquet", index=False)
+        with disk.writing(self.partial):
+            table.to_parquet(self.partial / f"{name}.parquet", index=False)
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> None:
         text = json.dumps(document, indent=2, sort_keys=True, default=str, allow_nan=True)
-        (self.partial / name).write_text(text + "\n")
+        with disk.writing(self.partial):
+            (self.partial / name).write_text(text + "\n")
 
     def finish(self) -> Path:
         """Makes the directory whole: fsync of all, rename, `latest` pointed at it."""
-        for path in [*self.partial.rglob("*"), self.partial]:
-            _fsync(path)
-        # Inside the run until it is whole: a SIGKILL leaves no loose end beside it.
-        link = Path(".latest")
-        (self.partial / link).symlink_to(self.final.name)
-        self.partial.rename(self.final)
-        (self.final / link).rename(self.final.parent / "latest")
-        _fsync(self.final.parent)
+        with disk.writing(self.partial):
+            # Inside the run until it is whole: a SIGKILL leaves no loose end beside it.
+            link = Path(".latest")
+            (self.partial / link).symlink_to(self.final.name)
+            for path in self.partial.rglob("*"):
+                if not path.is_symlink():
+                    disk.fsync(path)
+            disk.fsync(self.partial)
+            disk.put(self.partial, self.final)
+            disk.put(self.final / link, self.final.parent / "latest")
         parent = self.final.parent
         hand_over(parent.parent, parent, parent / "latest", self.final)
         return self.final
@@ -75,22 +75,19 @@ def new_run(results: Path, experiment: str, seed: int) -> Iterator[RunDirectory]
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     parent = results / experiment
     run = RunDirectory(parent / f"{stamp}-{seed}", parent / f"{PARTIAL}{stamp}-{seed}")
-    lock = -1
-    try:
+    with disk.writing(run.partial):
         lock = _locked(run.partial)
+    try:
         yield run
     except OSError as error:
-        shutil.rmtree(run.partial, ignore_errors=True)
-        raise ResultsError(
-            f"{run.partial}: {error.strerror or error};"
-            " make room, or name another folder with --results DIR"
-        ) from error
-    except BaseException:
-        shutil.rmtree(run.partial, ignore_errors=True)
-        raise
+        # Not of the results: their writers word what is refused to them.
+        if error.errno not in SHORTAGES:
+            raise
+        what = f"{error.filename or experiment}: {error.strerror}"
+        raise TestbedError(f"{what}; {SHORTAGES[error.errno]}, or ask for fewer nodes") from error
     finally:
-        if lock >= 0:
-            os.close(lock)
+        shutil.rmtree(run.partial, ignore_errors=True)  # there is none where it is whole
+        os.close(lock)
 
 
 def check_writable(results: Path) -> None:
@@ -154,24 +151,6 @@ def load(path: Path) -> RunTables:
     return RunTables(manifest=manifest, health=health, **tables)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file that a SIGKILL or a full disk leaves as it was, or not there."""
-    write_by(path, lambda partial: partial.write_text(text, encoding="utf-8"))
-
-
-def write_by(path: Path, write: Callable[[Path], object]) -> None:
-    """The same for a file that `write` writes. Raises `ResultsError`."""
-    partial = path.with_name(f"{PARTIAL}{path.name}")
-    try:
-        write(partial)
-        _fsync(partial)
-        partial.rename(path)
-        _fsync(path.parent)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ResultsError(f"{path}: {error.strerror or error}; make room, run again") from error
-
-
 def discard(run_dir: Path) -> None:
     """Removes a whole run directory; one that is half removed is a partial one."""
     partial = run_dir.with_name(f"{PARTIAL}{run_dir.name}")
@@ -190,14 +169,6 @@ def hand_over(*paths: Path) -> None:
         os.lchown(path, uid, gid)
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _locked(partial: Path) -> int:
     """Makes a partial directory; returns its lock, which tells it from one of a killed run.
 
@@ -205,7 +176,7 @@ def _locked(partial: Path) -> int:
     and remove it; then it is made again.
     """
     while True:
-        partial.mkdir(parents=True, exist_ok=True)
+        disk.make(partial)
         if (lock := _lock_of(partial)) >= 0:
             if os.fstat(lock).st_nlink:
                 return lock

@@ -12,6 +12,7 @@ from typing import Any
 
 from testbed import claims as claimed
 from testbed import (
+    disk,
     emulation,
     health,
     intact,
@@ -24,6 +25,7 @@ from testbed import (
     simulation,
     summary,
 )
+from testbed.disk import ResultsError
 from testbed.judging.engines import FACTOR, Engines
 from testbed.judging.looks import spending
 from testbed.judging.verdict import ALPHA, INCONCLUSIVE, Finding
@@ -65,7 +67,11 @@ def validate(
             seed = secrets.randbits(32) if seed is None else seed
             ledger = resumption.begin(folder, plan.request, seed)
         stack.enter_context(ledger)
-        outcome = _validate(plan, ledger, folder, progress)
+        try:
+            outcome = _validate(plan, ledger, folder, progress)
+        except ResultsError as error:
+            kept = "; experiments that were whole are kept: --resume" if ledger.whole else ""
+            raise ResultsError(f"{error}{kept}") from error
         ledger.finish()
     return outcome
 
@@ -134,7 +140,8 @@ def _conclusions(
             name: claimed.on_runs(name, tables, plan.stand_in, left_out=plan.left_out)
             for name in names
         }
-        return found, plots.draw(tables, folder, of=claimed.experiments())
+        with disk.writing(folder):
+            return found, plots.draw(tables, folder, of=claimed.experiments())
 
     def on_samples(name: str) -> tuple[list[Finding], list[dict[str, Any]]]:
         return claimed.on_samples(name, engines, plan.stand_in), engines.drawn

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -54,5 +55,6 @@ def draw(
             folder.mkdir(parents=True, exist_ok=True)
             drawn[name] = plotting.save(figure, folder / name)[0]
             if hasattr(module, "table"):
-                module.table(tables).to_csv(folder / f"{name}.csv", index=False)
+                to_csv = partial(module.table(tables).to_csv, index=False)
+                plotting.write_whole(folder / f"{name}.csv", to_csv)
     return drawn

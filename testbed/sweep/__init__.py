@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from testbed import document, emulation, experiment, lab, results, simulation, summary
+from testbed import disk, document, emulation, experiment, lab, results, simulation, summary
 from testbed.errors import TestbedError, UsageError
 from testbed.experiment import Cell
 from testbed.health import MAX_VOIDED_SHARE
@@ -262,5 +262,5 @@ def _write(place: Path, table: pd.DataFrame) -> None:
         "trials.csv": lambda path: table.to_csv(path, index=False),
     }
     for name, write in writers.items():
-        results.write_by(place / name, write)
+        disk.write_by(place / name, write)
     results.hand_over(place.parent.parent, place.parent, place)

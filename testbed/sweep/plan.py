@@ -18,11 +18,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from testbed import intact, metadata, results
+from testbed import disk, intact, metadata, results
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.replicates import derive
-from testbed.results import ResultsError
 from testbed.sweep.space import Point, canonical
 
 FOLDER = "sweeps"
@@ -101,11 +100,9 @@ def opened(plan: Plan, results_folder: Path) -> Iterator[Path]:
     Raises `UsageError` when another command is at it, or when other code has begun it.
     """
     folder = plan.folder(results_folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with disk.writing(folder):
+        disk.make(folder)
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ResultsError(f"{folder}: {error.strerror}; name another --results DIR") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,7 +112,7 @@ def opened(plan: Plan, results_folder: Path) -> Iterator[Path]:
             check(intact.document(folder / FILE), plan.code, folder)
         else:
             text = json.dumps(plan.document(), indent=2, default=str)
-            results.write_whole(folder / FILE, text + "\n")
+            disk.write_whole(folder / FILE, text + "\n")
             results.hand_over(folder.parent.parent, folder.parent, folder)
         yield folder
     finally:

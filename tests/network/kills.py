@@ -19,9 +19,9 @@ from pathlib import Path
 from random import Random
 
 from testbed import lab, results
+from testbed.disk import PARTIAL
 from testbed.kernel import namespaces
 from testbed.lab import world
-from testbed.results import PARTIAL
 from testbed.shaping.nfqueue import Nfqueue
 from testbed.shaping.pick import choose
 from topologies import two_subnets

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from testbed import lab, results
+from testbed.disk import PARTIAL
 from testbed.kernel import namespaces
-from testbed.results import PARTIAL
 
 pytestmark = pytest.mark.network
 

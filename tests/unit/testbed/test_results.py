@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from testbed import results
-from testbed.errors import UsageError
+from testbed.disk import PARTIAL
+from testbed.errors import TestbedError, UsageError
 from testbed.intact import RunError
 from testbed.lab import world
-from testbed.results import PARTIAL, ResultsError
 from testbed.tables import COLUMNS
 
 
@@ -147,20 +147,26 @@ def test_runs_that_begin_and_clear_up_at_once_do_no_harm(tmp_path: Path) -> None
     assert not list((tmp_path / "latest").glob(".*"))
 
 
-def test_a_file_that_cannot_be_written_whole_stays_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EMFILE, r"latency: Too many open files; allow more open files \(ulimit -n\)"),
+        (errno.ENOSPC, "/run/trace-1: No space left on device; make room"),
+    ],
+)
+def test_what_is_short_while_a_run_is_made_is_not_laid_to_its_folder(
+    tmp_path: Path, number: int, words: str
 ) -> None:
-    path = tmp_path / "verdicts.json"
-    results.write_whole(path, "old")
+    name = "/run/trace-1" if number == errno.ENOSPC else None
+    words = f"^{words}, or ask for fewer nodes$"
+    with pytest.raises(TestbedError, match=words), results.new_run(tmp_path, "latency", 7):
+        raise OSError(number, os.strerror(number), name)
+    assert list((tmp_path / "latency").iterdir()) == []
 
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ResultsError, match=r"verdicts\.json: No space left"):
-        results.write_whole(path, "new")
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["verdicts.json"]
+def test_a_bug_while_a_run_is_made_keeps_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ProcessLookupError), results.new_run(tmp_path, "latency", 7):
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
 
 def test_under_sudo_all_that_was_made_belongs_to_the_caller(

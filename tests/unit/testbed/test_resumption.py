@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testbed import claims, emulation, health, metadata, results, resumption, simulation
+from testbed import claims, emulation, health, metadata, plans, results, resumption, simulation
+from testbed.disk import ResultsError
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
+from testbed.intact import RunError
 from testbed.judging.verdict import VERIFIED
 from testbed.outcome import Outcome
 from testbed.progress import Progress
-from testbed.validate import validate
+from testbed.validate import Work, validate
+from tests.crashes import states
 
 SETTINGS = ("nodes=8,16", "repeats=2", "rounds=2")
 CLAIMS = ("C1", "C11")  # latency, then core_load
@@ -104,7 +110,7 @@ def test_with_nothing_unfinished_there_is_nothing_to_resume(tmp_path: Path) -> N
 
 def test_one_that_still_runs_is_left_alone(tmp_path: Path) -> None:
     with resumption.begin(tmp_path, {}, 1) as ledger:
-        ledger.add("latency", tmp_path)
+        ledger.add("latency", whole(tmp_path))
         with pytest.raises(UsageError, match="nothing is unfinished"):
             resumption.resume(tmp_path, {}, None)
     with resumption.resume(tmp_path, {}, None) as found:
@@ -119,6 +125,118 @@ def test_a_line_that_was_cut_short_is_passed_over(interrupted: Path) -> None:
     with resumption.resume(interrupted, json.loads(before.splitlines()[0]), None) as ledger:
         assert list(ledger.whole) == ["latency"]
     assert path.read_text() == before
+
+
+def test_a_validation_that_is_at_work_is_not_begun_again(tmp_path: Path) -> None:
+    with resumption.begin(tmp_path, {}, 1) as ledger:
+        ledger.add("latency", whole(tmp_path))
+        (path,) = tmp_path.glob("validation/*")
+        before = path.read_text()
+        with pytest.raises(UsageError, match=rf"--seed 1: the same .* at work in {tmp_path}; wait"):
+            resumption.begin(tmp_path, {}, 1)
+        assert path.read_text() == before
+        for other in (resumption.begin(tmp_path, {}, 2), resumption.begin(tmp_path, {"a": 1}, 1)):
+            other.__exit__()
+    with resumption.resume(tmp_path, {}, None) as found:
+        assert list(found.whole) == ["latency"]
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (1, "{"),
+        (1, "[]"),
+        (1, '{"seed": "1"}'),
+        (2, "\0\0"),
+        (2, '{"experiment": "latency"}'),
+        (2, '{"experiment": ["latency"], "run_dir": "/"}'),
+        (2, '{"experiment": "latency", "run_dir": "/", "spoilt": 1}'),
+        (3, "9" * 5000),
+    ],
+)
+def test_a_damaged_line_is_named_and_stops_no_other_validation(
+    tmp_path: Path, place: int, line: str
+) -> None:
+    with resumption.begin(tmp_path, {}, 1) as ledger:
+        ledger.add("latency", whole(tmp_path))
+    (path,) = tmp_path.glob("validation/*")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[: place - 1], line, *lines[place:]]) + "\n")
+    with pytest.raises(
+        RunError, match=rf"{path.name}: line {place} is damaged; restore it, or rem"
+    ):
+        resumption.resume(tmp_path, {}, None)
+    with resumption.begin(tmp_path, {}, 2) as ledger:
+        ledger.add("latency", whole(tmp_path))
+    assert path.exists()
+    with resumption.resume(tmp_path, {}, None) as found:
+        assert found.seed == 2
+
+
+def test_a_full_disk_is_said_and_more_room_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with resumption.begin(tmp_path, {}, 1) as ledger:
+        ledger.add("latency", whole(tmp_path))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(ResultsError, match=r"unfinished-1-.*: No space left .*; make room"):
+                ledger.add("core_load", whole(tmp_path))
+    with resumption.resume(tmp_path, {}, 1) as found:
+        assert "latency" in found.whole
+
+
+def whole(folder: Path) -> Path:
+    """A folder that a ledger takes for a whole run."""
+    (folder / "manifest.json").touch()
+    return folder
+
+
+def test_wherever_a_validation_is_killed_it_redoes_what_was_under_way_and_no_more(
+    tmp_path: Path, ran: list[str]
+) -> None:
+    """Killed after each operation on a file, and gone on with from what is there then."""
+    plan = plans.make(CLAIMS, "quick", (*SETTINGS, "nodes=4", "repeats=1", "rounds=1"), {})
+    names = [step.name for step in plan.steps]
+    folder = tmp_path / "results"
+
+    def carried_out(ledger: resumption.Ledger, folder: Path) -> dict[str, Path]:
+        with ledger:
+            Work(plan, ledger, folder, Progress()).carry_out(plan.steps)
+            ledger.finish()
+        return ledger.whole
+
+    killed = states(
+        folder,
+        tmp_path / "killed",
+        lambda: carried_out(resumption.begin(folder, plan.request, 1), folder),
+    )
+    lines = [_lines(state) for state in killed]
+    assert {len(each) for each in lines} == {0, 1, 2}, "killed before, between and after"
+    for state, (before, said) in zip(
+        killed, zip([[], *lines[:-1]], lines, strict=True), strict=True
+    ):
+        ran.clear()
+        shutil.rmtree(folder)
+        state.rename(folder)  # the ledger names whole runs by their places
+        try:
+            ledger = resumption.resume(folder, plan.request, None)
+        except UsageError as error:
+            assert "nothing is unfinished" in str(error)
+            assert not said or len(before) == len(names)
+            continue
+        assert list(carried_out(ledger, folder)) == names
+        assert ran == names[len(said) :], "what is in the ledger is not done again"
+        assert not list(folder.glob("validation/*.jsonl"))
+
+
+def _lines(state: Path) -> list[str]:
+    """The experiments that the ledger of a state has."""
+    texts = [path.read_bytes() for path in state.glob("validation/unfinished*")]
+    return [json.loads(line)["experiment"] for text in texts for line in text.split(b"\n")[1:-1]]
 
 
 def test_a_changed_file_is_other_code(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from testbed import metadata, results, simulation, sweep
+from testbed.disk import PARTIAL
 from testbed.errors import TestbedError, UsageError
 from testbed.progress import Progress
 from testbed.sweep import Sweep
@@ -66,7 +67,7 @@ def test_what_is_whole_is_not_done_again(tmp_path: Path) -> None:
     first = swept(tmp_path)
     gone = first.folder / first.rows[2]["run_dir"]
     results.discard(gone)
-    (first.folder / "latency" / f"{results.PARTIAL}left").mkdir()
+    (first.folder / "latency" / f"{PARTIAL}left").mkdir()
     (first.folder / "trials.parquet").unlink()
     kept = {row["run_dir"] for row in first.rows} - {str(gone.relative_to(first.folder))}
     second = swept(tmp_path)
@@ -74,7 +75,7 @@ def test_what_is_whole_is_not_done_again(tmp_path: Path) -> None:
     assert kept < {row["run_dir"] for row in second.rows}
     assert without_places(second) == without_places(first)
     assert len(results.whole_runs(second.folder)) == 4
-    assert not list(second.folder.glob(f"**/{results.PARTIAL}*"))
+    assert not list(second.folder.glob(f"**/{PARTIAL}*"))
 
 
 def test_a_trial_that_is_there_twice_counts_once(tmp_path: Path) -> None:

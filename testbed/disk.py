@@ -1,0 +1,86 @@
+"""Files and folders that a kill, a power loss or a full disk leaves whole, or not there.
+
+What is written lies beside its place, with `.partial-` before its name, until it is on the disk;
+then one rename puts it there. A new folder is on the disk before anything in it counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from testbed.errors import TestbedError
+
+PARTIAL = ".partial-"
+
+SHORTAGES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "end programs that hold many files open",
+    errno.ENOMEM: "end programs that hold much memory",
+}
+"""What a machine may be short of, and the remedy."""
+
+_ELSEWHERE = "name another folder with --results DIR"
+
+
+class ResultsError(TestbedError):
+    """Results cannot be written; the message names the file and the remedy."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `ResultsError` for what the system refuses in the body, which writes there."""
+    try:
+        yield
+    except OSError as error:
+        remedies = [SHORTAGES.get(error.errno or 0, "")]
+        if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            remedies.append(_ELSEWHERE)
+        remedy = ", or ".join(filter(None, remedies))
+        raise ResultsError(f"{path}: {error.strerror or error}; {remedy}") from error
+
+
+def make(folder: Path) -> None:
+    """Makes a folder and those above it, where they are missing, and has the disk know of them."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        fsync(each.parent)
+
+
+def put(partial: Path, path: Path) -> None:
+    """Puts what is on the disk under another name in its place there."""
+    partial.rename(path)
+    fsync(path.parent)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text that is there as a whole, or what was there before."""
+    write_by(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def write_by(path: Path, write: Callable[[Path], object]) -> None:
+    """The same for a file that `write` writes. Raises `ResultsError`."""
+    partial = path.with_name(f"{PARTIAL}{path.name}")
+    with writing(path):
+        try:
+            write(partial)
+            fsync(partial)
+            put(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def fsync(path: Path) -> None:
+    """Waits until the disk has a file, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
