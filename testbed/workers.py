@@ -1,7 +1,8 @@
 """Tasks in processes of their own, some at a time: a crash costs one task, and memory is freed.
 
 Each is forked from the command, so that nothing is imported twice, and dies with it. What a task
-answers, or the error that it ends with, comes through a pipe.
+answers, or the error that it ends with, comes through a pipe. An exception that is no error of the
+user's is a bug: its traceback goes to standard error, and the command ends.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -47,7 +49,10 @@ class Answer(Generic[Task]):
 
 
 class Workers(Generic[Task]):
-    """A context manager; processes that are left at its end are ended."""
+    """A context manager; processes that are left at its end are ended.
+
+    `str` of a task is what errors call it.
+    """
 
     def __init__(self, work: Callable[[Task], Any]) -> None:
         """`work` runs in the worker; what it returns must be picklable."""
@@ -92,18 +97,17 @@ class Workers(Generic[Task]):
     def answers(self) -> Iterator[Answer[Task]]:
         """Waits for a worker to end, and yields what those that have ended answer.
 
-        Raises the error of one that failed, `TestbedError` for one that was killed.
+        Raises the error of one that failed, `TestbedError` for one that a bug or a signal ended.
         """
         ready = wait([worker.answers for worker in self._busy])
         for worker in [each for each in self._busy if each.answers in ready]:
             failure, value = None, None
             try:
                 failure, value = worker.answers.recv()
+                worker.process.join()
             except EOFError:
-                failure = TestbedError(
-                    f"a process was killed ({worker.task}); is memory short? run the command again"
-                )
-            worker.process.join()
+                worker.process.join()
+                failure = TestbedError(f"{worker.task}: {_ended(worker.process.exitcode)}")
             worker.answers.close()
             self._busy.remove(worker)
             if failure is not None:
@@ -128,6 +132,15 @@ def side_by_side(
     return answers
 
 
+def _ended(status: int) -> str:
+    """How a process ended that did not answer; -9 stands for SIGKILL."""
+    if status >= 0:
+        return f"its process ended with status {status}; run the command again"
+    name = signal.Signals(-status).name
+    short = " is memory short?" if status == -signal.SIGKILL else ""
+    return f"its process was ended by {name};{short} run the command again"
+
+
 def _serve(work: Callable[[Task], Any], task: Task, answers: Connection, parent: int) -> None:
     # Forked by the only thread of the command: the kernel's word for "with the parent" holds.
     namespaces.die_with_parent(signal.SIGKILL)
@@ -140,5 +153,9 @@ def _serve(work: Callable[[Task], Any], task: Task, answers: Connection, parent:
         return
     except TestbedError as error:
         answer = error, None
+    except Exception as error:
+        traceback.print_exc()
+        words = f"{task}: {type(error).__name__}: {error}; a bug, with its traceback above"
+        answer = TestbedError(words), None
     with suppress(BrokenPipeError):
         answers.send(answer)
