@@ -44,6 +44,11 @@ def choose(graph: Graph, only: str | None = None, later: Later | None = None) ->
     raise ShapingError(f"{_first(wanted)}: no backend can give it here; {'; '.join(reasons)}")
 
 
+def able() -> list[str]:
+    """Names of the backends that the kernel has."""
+    return [backend.name for backend in BACKENDS if probed(backend) is None]
+
+
 def unable(backend: Backend, wanted: list[Port]) -> str | None:
     """The first thing asked for that the backend does not give on any kernel."""
     for port in wanted:

@@ -5,8 +5,9 @@ from a list of what was done. So a sweep that was killed, or lost its power, goe
 command: what is whole is not done again and counts once. At the end the trials are joined into
 one table, `trials.parquet` and `trials.csv`, a row for each cell of each trial.
 
-Several emulated trials at once share the processor. One that the fidelity gate voids while others
-ran beside it is thrown away and done again, with one worker fewer from then on.
+Several emulated trials at once share the processor. One that came too late to be judged while
+others ran beside it is thrown away and done again, with one worker fewer from then on. What else
+voids a trial (a death, an error of the protocol) is no matter of how many there were.
 """
 
 from __future__ import annotations
@@ -22,19 +23,28 @@ from typing import Any
 
 import pandas as pd
 
-from testbed import disk, document, emulation, experiment, lab, results, simulation, summary
+from testbed import (
+    disk,
+    document,
+    emulation,
+    experiment,
+    health,
+    intact,
+    lab,
+    results,
+    simulation,
+    summary,
+)
 from testbed.errors import TestbedError, UsageError
 from testbed.experiment import Cell
-from testbed.health import MAX_VOIDED_SHARE
 from testbed.progress import Progress
 from testbed.replicates import derive
 from testbed.sweep import plan as plans
 from testbed.sweep import space
-from testbed.sweep.plan import Plan, Trial
+from testbed.sweep.plan import EMULATED, SIMULATED, Plan, Trial
 from testbed.workers import Answer, Workers
 
 TABLE = "trials.parquet"
-EMULATED, SIMULATED = "emulated", "simulated"
 
 
 @dataclass(frozen=True)
@@ -139,51 +149,58 @@ class _Running:
         self.progress = progress
         self.workers = workers
         self.notes: list[str] = []
-        self._measured_s = self._expected_s = 0.0
+        self._measured_s = self._expected_s = self._left_s = 0.0
 
     def do(self, trials: Sequence[Trial]) -> None:
         waiting = deque(trials)
-        self.progress.expect(sum(map(expected_s, trials)))
+        self._left_s = sum(map(self._expected, trials))
+        self.progress.expect(self._left_s)
         with Workers[Trial](self._work) as busy:
             for answer in busy.work_off(waiting, lambda: self.workers):
-                if answer.crowd > 1 and not answer.value["healthy"]:
+                if answer.crowd > 1 and answer.value["late"]:
                     self._again(answer)
                     waiting.append(answer.task)
                 else:
-                    self._count(answer, len(waiting) + len(busy), sum(map(expected_s, waiting)))
+                    self._count(answer, len(waiting) + len(busy))
 
     def _work(self, trial: Trial) -> dict[str, Any]:
-        """Does one trial in the worker's process; returns where it is, and whether it is fit."""
-        do = _emulated if self.plan.evidence == EMULATED else _simulated
-        path = do(trial, self.place)
-        runs = pd.read_parquet(path / "runs.parquet", columns=["cell", "voided"])
-        share = runs.groupby("cell")["voided"].mean().max()
-        return {"path": path, "healthy": bool(share <= MAX_VOIDED_SHARE), "share": float(share)}
+        """Does one trial in the worker's process; returns where it is, and whether it was late."""
+        if self.plan.evidence == SIMULATED:  # in virtual time nothing is late
+            return {"path": _simulated(trial, self.place), "late": False}
+        path = _emulated(trial, self.place)
+        runs = intact.table(path / "runs.parquet", "runs")
+        late = health.spoilt(intact.document(path / "health.json"), runs)
+        share = float(runs.groupby("cell")["voided"].mean().max())
+        return {"path": path, "late": late, "share": share}
 
     def _again(self, answer: Answer[Trial]) -> None:
         results.discard(answer.value["path"])
         self.workers = max(1, min(self.workers, answer.crowd - 1))
         note = (
             f"{answer.crowd} trials at once are too many for this machine "
-            f"({answer.value['share']:.0%} of the runs of a cell voided): going on with "
+            f"({answer.value['share']:.0%} of the runs of a cell late): going on with "
             f"{self.workers}, and that trial is done again"
         )
         self.notes.append(note)
         print(f"sweep: {note}", file=sys.stderr)
 
-    def _count(self, answer: Answer[Trial], left: int, waiting_s: float) -> None:
-        expected = expected_s(answer.task)
+    def _count(self, answer: Answer[Trial], left: int) -> None:
+        expected_s = self._expected(answer.task)
         self._measured_s += answer.seconds
-        self._expected_s += expected
-        left_s = waiting_s * self._measured_s / self._expected_s / self.workers
-        self.progress.advance(expected)
+        self._expected_s += expected_s
+        self._left_s -= expected_s
+        # What is under way counts as a whole: the last trials are no surprise.
+        left_s = (
+            self._left_s * self._measured_s / self._expected_s / max(1, min(self.workers, left))
+        )
+        self.progress.advance(expected_s)
         self.progress.note(f"{left} trials to go, about {left_s:.0f} s")
 
-
-def expected_s(trial: Trial) -> float:
-    """Roughly how long a trial takes; what was measured corrects the scale."""
-    cells: Sequence[Cell] = trial.experiment.cells
-    return 0.1 + sum(map(emulation.expected_s, cells))
+    def _expected(self, trial: Trial) -> float:
+        """Roughly how long a trial takes, in seconds; what was measured corrects the scale."""
+        of = emulation if self.plan.evidence == EMULATED else simulation
+        expected_s: Callable[[Cell], float] = of.expected_s
+        return 0.1 + sum(map(expected_s, trial.experiment.cells))
 
 
 def _simulated(trial: Trial, place: Path) -> Path:
@@ -212,7 +229,7 @@ def _emulated(trial: Trial, place: Path) -> Path:
     if status in (129, 130, 143):
         raise KeyboardInterrupt
     if not answer:
-        raise TestbedError(f"trial {trial.point}: its lab ended with status {status}")
+        raise TestbedError(f"{trial}: its lab ended with status {status}")
     usage, text = json.loads(answer)
     if usage is not None:
         raise (UsageError if usage else TestbedError)(text)

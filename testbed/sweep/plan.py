@@ -1,8 +1,8 @@
 """What a sweep is to do, on disk before the first trial: `sweep.json` of its folder.
 
 The folder's name is a digest of the question (experiment, points, seed, emulated or simulated), so
-that the same command finds it again and goes on. The answer must come from one code: another one,
-or another format of run directories, is refused.
+that the same command finds it again and goes on. The answer must come from one code, and on hosts
+from one kernel: another one, or another format of run directories, is refused.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,9 +23,12 @@ from typing import Any
 from testbed import disk, intact, metadata, results
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
+from testbed.intact import RunError
 from testbed.replicates import derive
+from testbed.shaping import pick
 from testbed.sweep.space import Point, canonical
 
+EMULATED, SIMULATED = "emulated", "simulated"
 FOLDER = "sweeps"
 FILE = "sweep.json"
 
@@ -36,6 +41,12 @@ class Trial:
     seed: int
     point: Point
     experiment: Experiment
+    code: str
+    """Of all that decides this trial: with the files of its own protocols, not of others'."""
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{key} = {value}" for key, value in self.point.items())
+        return f"trial {self.index} ({said})"
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,7 @@ class Plan:
     seed: int
     evidence: str
     code: str
+    """Of all trials together."""
     trials: tuple[Trial, ...]
 
     def digest(self) -> str:
@@ -60,6 +72,13 @@ class Plan:
     def folder(self, results_folder: Path) -> Path:
         return results_folder / FOLDER / f"{self.name}-{self.digest()}"
 
+    def machine(self) -> dict[str, Any]:
+        """What trials on hosts depend on beside their code; nothing for simulated ones."""
+        if self.evidence == SIMULATED:
+            return {}
+        python, kernel = platform.python_version(), platform.release()
+        return {"kernel": kernel, "python": python, "backends": pick.able()}
+
     def document(self) -> dict[str, Any]:
         described = metadata.describe()
         return {
@@ -71,6 +90,7 @@ class Plan:
             "commit": described["commit"],
             "modified": described["modified"],
             "command": described["command"],
+            **self.machine(),
             "trials": [
                 {name: value for name, value in asdict(trial).items() if name != "experiment"}
                 for trial in self.trials
@@ -83,21 +103,24 @@ def make(loaded: Sequence[tuple[Point, Experiment]], *, seed: int, evidence: str
 
     The order is random: what drifts in a machine does not fall on one end of an axis.
     """
+    code = cache(metadata.code)  # it reads many files, and few trials have files of their own
+    sources = [
+        frozenset(cell.protocol_source for cell in experiment.cells) for _, experiment in loaded
+    ]
     trials = [
-        Trial(index, derive(seed, "trial", canonical(point)), point, experiment)
-        for index, (point, experiment) in enumerate(loaded)
+        Trial(index, derive(seed, "trial", canonical(point)), point, experiment, code(own))
+        for index, ((point, experiment), own) in enumerate(zip(loaded, sources, strict=True))
     ]
     Random(derive(seed, "order")).shuffle(trials)
-    sources = {cell.protocol_source for each in loaded for cell in each[1].cells}
     name = loaded[0][1].name
-    return Plan(name, seed, evidence, metadata.code(sources), tuple(trials))
+    return Plan(name, seed, evidence, code(frozenset[str]().union(*sources)), tuple(trials))
 
 
 @contextmanager
 def opened(plan: Plan, results_folder: Path) -> Iterator[Path]:
     """The folder of a sweep, new or begun before, for this command alone.
 
-    Raises `UsageError` when another command is at it, or when other code has begun it.
+    Raises `UsageError` when another command is at it, or when another code or kernel has begun it.
     """
     folder = plan.folder(results_folder)
     with disk.writing(folder):
@@ -109,7 +132,9 @@ def opened(plan: Plan, results_folder: Path) -> Iterator[Path]:
         except BlockingIOError:
             raise UsageError(f"sweep {folder}: another command is at it; wait for it") from None
         if (folder / FILE).exists():
-            check(intact.document(folder / FILE), plan.code, folder)
+            document = intact.document(folder / FILE)
+            check(document, plan.code, folder)
+            _check_machine(document, plan.machine(), folder)
         else:
             text = json.dumps(plan.document(), indent=2, default=str)
             disk.write_whole(folder / FILE, text + "\n")
@@ -123,8 +148,8 @@ def check(document: Mapping[str, Any], code: str, place: Path) -> None:
     """Raises `UsageError` for what other code, or another format, has written."""
     if document.get("format") != results.FORMAT:
         raise UsageError(
-            f"{place}: format {document.get('format')!r}, this version writes {results.FORMAT}; "
-            "remove it, or name another --results DIR"
+            f"{place}: format {repr(document.get('format'))[:20]}, this version writes "
+            f"{results.FORMAT}; remove it, or name another --results DIR"
         )
     if document.get("code") != code:
         commit = str(document.get("commit"))[:12]
@@ -134,14 +159,26 @@ def check(document: Mapping[str, Any], code: str, place: Path) -> None:
         )
 
 
+def _check_machine(document: Mapping[str, Any], machine: Mapping[str, Any], place: Path) -> None:
+    other = [name for name, value in machine.items() if document.get(name) != value]
+    if other:
+        raise UsageError(
+            f"{place} was started with another {', '.join(other)}; use the same, remove it, or "
+            "name another --results DIR"
+        )
+
+
 def done(plan: Plan, folder: Path) -> dict[int, Path]:
     """The run directories of the trials that are whole, by the trial's index, each once."""
     by_seed = {trial.seed: trial for trial in plan.trials}
     found: dict[int, Path] = {}
     for manifest in results.whole_runs(folder):
         document = intact.document(manifest)
-        check(document, plan.code, manifest.parent)
-        trial = by_seed.get(document.get("seed", -1))
+        seed = document.get("seed")
+        if not isinstance(seed, int):
+            raise RunError(f"{manifest}: has no seed; restore it, or remove {manifest.parent}")
+        trial = by_seed.get(seed)
         if trial is not None:
+            check(document, trial.code, manifest.parent)
             found.setdefault(trial.index, manifest.parent)
     return found
