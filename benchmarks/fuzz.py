@@ -4,6 +4,7 @@
 
 Inputs are changed samples, and half of those that came last as samples again, so that changes add
 up. A fault is printed with its input in hexadecimal and its traceback; the exit status is 1 then.
+An input that takes longer than a second is a fault, too: that is how a decoder that hangs shows.
 With `--engine atheris` (`pip install atheris`) one target is fuzzed with coverage as the guide; it
 ends itself after `--inputs` or at a fault, whose input it saves.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -28,6 +31,28 @@ if TYPE_CHECKING:
 KEPT = 200
 AT_ONCE = 256
 """Inputs that a decoder with a high cost a call gets together."""
+SLOW_S = 1.0
+"""A thousand times what the slowest decoder takes."""
+
+
+class Slow(BaseException):
+    """An input takes too long. Nobody who means the errors of a library catches it."""
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Raises `Slow` in a body that takes longer than `SLOW_S`."""
+
+    def ring(*_: object) -> None:
+        raise Slow(f"not done after {SLOW_S:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    left = signal.setitimer(signal.ITIMER_REAL, SLOW_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+        signal.signal(signal.SIGALRM, before)
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
@@ -57,14 +82,16 @@ def failing(target: Target, batch: Sequence[bytes]) -> bytes | None:
     """The first input that the decoder fails on; of those that it fails on together only, all."""
     if target.feed_all is not None:
         try:
-            target.feed_all(batch)
+            with in_time():
+                target.feed_all(batch)
             return None
-        except Exception:
+        except (Exception, Slow):
             traceback.print_exc()
     for data in batch:
         try:
-            target.feed(data)
-        except Exception:
+            with in_time():
+                target.feed(data)
+        except (Exception, Slow):
             traceback.print_exc()
             return data
     return b"".join(batch) if target.feed_all else None

@@ -23,11 +23,22 @@ from agents import hosts, registry, trace, wire
 from agents.api import Message, MessageId
 from agents.options import OptionError
 from agents.parts.stores import RANGE, Store
-from testbed import claims_page, collector, counters, document, experiment, intact, redraw, results
+from testbed import (
+    claims_page,
+    collector,
+    counters,
+    document,
+    experiment,
+    intact,
+    redraw,
+    results,
+    resumption,
+)
 from testbed.errors import UsageError
 from testbed.faults import weather
 from testbed.intact import RunError
 from testbed.kernel import nft
+from testbed.sweep import plan
 from testbed.tables import COLUMNS
 from tests import fuzzing_messages as messages
 from topologies import two_subnets
@@ -158,6 +169,32 @@ def _health(data: bytes) -> None:
         assert "\n" not in str(error)
 
 
+def _ledger(data: bytes) -> None:
+    _file("validation/unfinished-1.jsonl", data)
+    try:
+        with resumption.resume(SCRATCH, {}, None) as ledger:
+            assert all((path / "manifest.json").is_file() for path in ledger.whole.values())
+    except RunError as error:
+        assert "\n" not in str(error)
+
+
+def _sweep(data: bytes) -> None:
+    _file(str(_PLAN.folder(SCRATCH) / plan.FILE), data)
+    try:
+        with plan.opened(_PLAN, SCRATCH):
+            pass
+    except UsageError as error:
+        assert "\n" not in str(error)
+
+
+def _trial(data: bytes) -> None:
+    _file("trials/latency/1/manifest.json", data)
+    try:
+        assert len(plan.done(_PLAN, SCRATCH / "trials")) <= 1
+    except UsageError as error:
+        assert "\n" not in str(error)
+
+
 def _verdicts(data: bytes) -> None:
     path = _file("verdicts.json", data)
     try:
@@ -193,6 +230,10 @@ def _hosts(data: bytes) -> None:
         assert table.view(node).nodes >= 0
 
 
+_SMALL = experiment.load("latency", settings=("nodes=8", "protocol=push"))
+_PLAN = plan.make([({}, _SMALL)], seed=1, evidence=plan.SIMULATED)
+
+
 def _store(data: bytes) -> None:
     store = Store()
     for sequence in range(5):
@@ -203,6 +244,11 @@ def _store(data: bytes) -> None:
         return
     assert len(found) <= 5
     store.digest(Random(1), 24)
+
+
+def _ledger_sample(**more: object) -> bytes:
+    line = {"experiment": "latency", "run_dir": str(SCRATCH / "run"), **more}
+    return b'{"seed": 1, "claims": ["C1"]}\n' + json.dumps(line).encode() + b"\n"
 
 
 def _datagrams() -> list[bytes]:
@@ -239,6 +285,11 @@ burst_packets = 4
 """
 
 
+def _trial_sample() -> bytes:
+    (trial,) = _PLAN.trials
+    return _manifest_sample(seed=trial.seed, code=trial.code)
+
+
 def _table_sample() -> bytes:
     rows = {column: range(3) for column in COLUMNS["deliveries"]}
     written = io.BytesIO()
@@ -253,8 +304,8 @@ def _verdict_sample() -> bytes:
 
 
 def _targets() -> dict[str, Target]:
-    for name in ("trace", "run"):
-        (SCRATCH / name).mkdir(exist_ok=True)
+    for name in ("trace", "run", "validation", "trials/latency/1", _PLAN.folder(SCRATCH)):
+        (SCRATCH / name).mkdir(parents=True, exist_ok=True)
     shipped = [path.read_bytes() for path in sorted(document.FOLDER.glob("*.toml"))]
     listings = [
         b'{"nftables": ' + path.read_bytes() + b"}"
@@ -274,6 +325,9 @@ def _targets() -> dict[str, Target]:
         "weather CSV": Target(partial(_weather, "day.csv"), traces),
         "weather TOML": Target(partial(_weather, "day.toml"), [_WEATHER_TOML]),
         "manifest": Target(_manifest, [_manifest_sample(), _manifest_sample(runs=["a", "b"])]),
+        "ledger": Target(_ledger, [_ledger_sample(), _ledger_sample(spoilt="/")]),
+        "sweep.json": Target(_sweep, [json.dumps(_PLAN.document()).encode()]),
+        "manifest of a trial": Target(_trial, [_trial_sample()]),
         "health": Target(_health, [b'{"ok": true, "reasons": ["a"], "unexplained": []}']),
         "verdicts": Target(_verdicts, [_verdict_sample()]),
         "table": Target(_table, [_table_sample()]),
