@@ -38,6 +38,7 @@ _ERROR, _DONE = 2, 3
 
 _HEADER = struct.Struct("=IHHII")
 _GENERIC = struct.Struct(">BBH")  # family, version, number
+_STAMP = struct.Struct(">QQ")  # nfqnl_msg_packet_timestamp
 _CHAINS = {PREROUTING: "come", POSTROUTING: "go"}
 
 
@@ -73,6 +74,9 @@ class Packet(NamedTuple):
     """Index of the interface it came in by, or leaves by, as the hook is."""
     data: bytes
     """From its IP header on, as much as was asked for."""
+    came_ns: int
+    """When the kernel took it in, by its wall clock; 0 for what a host sends itself, and where
+    nobody on the machine asks for times of receipt (SO_TIMESTAMP)."""
 
 
 def _attribute(kind: int, payload: bytes) -> bytes:
@@ -277,11 +281,13 @@ def parse(message: bytes) -> Packet | None:
     hook = message[start + 6]
     device = attributes.get(6 if hook == POSTROUTING else 5)
     data = attributes.get(10, (0, 0))
+    seconds, micros = _STAMP.unpack_from(message, attributes[4][0]) if 4 in attributes else (0, 0)
     return Packet(
         message[start : start + 4],
         hook,
         int.from_bytes(message[device[0] : device[1]], "big") if device else 0,
         message[data[0] : data[1]],
+        int(seconds * 1_000_000_000 + micros * 1_000),
     )
 
 

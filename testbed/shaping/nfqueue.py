@@ -193,14 +193,18 @@ class Nfqueue(Backend):
         return found
 
     def late_ms(self, share: float) -> float:
-        """By how much packets left after their time, at a quantile; 0 when none had to wait."""
-        late = self._asked({"do": "state"})["late"]
-        wanted = share * sum(late)
+        """By how much packets left after their time, at a quantile; 0 when none had to wait.
+
+        Beyond the steps that the process counts in: by how much the latest did.
+        """
+        state = self._asked({"do": "state"})
+        *late, beyond = state["late"]
+        wanted = share * (sum(late) + beyond)
         for bucket, packets in enumerate(late):
             wanted -= packets
             if packets and wanted <= 0:
                 return (bucket + 1) * _BUCKET_MS
-        return 0.0
+        return float(state["latest_ns"]) / 1e6 if beyond else 0.0
 
     def held(self, netns: int) -> int:
         # Of all namespaces together, told once: by the first of them.

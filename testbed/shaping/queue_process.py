@@ -49,7 +49,7 @@ packets of 1,400 bytes fit into the socket's buffer."""
 MESSAGE_BYTES = 1 << 17
 BUCKET_NS = 100_000
 BUCKETS = 2048
-"""Of lateness: steps of 0.1 ms, up to a tenth of a round of 2 s, and beyond."""
+"""Of lateness: steps of 0.1 ms, up to a tenth of a round of 2 s; the last holds all beyond."""
 
 NOTED = ("lost", "full", "copies", "stranded")
 """What may become of packets, counted for UDP as well."""
@@ -138,6 +138,7 @@ class Queues:
         not the kernel's"""
         self.serials = count()
         self.late = [0] * BUCKETS
+        self.latest_ns = 0
 
     def take(self, node: Node) -> None:
         """Decides on the packets that have come to one queue."""
@@ -159,10 +160,12 @@ class Queues:
                 self.meet(link, packet)
 
     def meet(self, link: Link, packet: queueing.Packet) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = came_ns = time.monotonic_ns()
+        if packet.came_ns:  # its time began when it came, however late it is read
+            came_ns -= max(0, time.time_ns() - packet.came_ns)
         data = packet.data
         udp = data[9] == _UDP
-        met = link.medium.meet(now_ns, data[2] << 8 | data[3], link.held)
+        met = link.medium.meet(came_ns, data[2] << 8 | data[3], link.held)
         if not met or met[0].release_ns == FULL:
             link.note("full" if met else "lost", udp)
             link.node.verdicts.append(queueing.verdict(0, packet.id, False))
@@ -187,19 +190,25 @@ class Queues:
         self, link: Link, release_ns: int, now_ns: int, udp: bool, id: bytes, payload: bytes | None
     ) -> None:
         if release_ns <= now_ns:
+            if release_ns < now_ns:
+                self.note_late(now_ns - release_ns)
             self.release(link, udp, id, payload)
         else:
             link.held += 1
             heappush(self.waiting, (release_ns, next(self.serials), link, udp, id, payload))
 
+    def note_late(self, late_ns: int) -> None:
+        self.late[min(late_ns // BUCKET_NS, BUCKETS - 1)] += 1
+        self.latest_ns = max(self.latest_ns, late_ns)
+
     def release_due(self) -> set[Node]:
         """Lets go what is due; returns the nodes that have verdicts to tell."""
-        waiting, late = self.waiting, self.late
+        waiting = self.waiting
         told = set()
         now_ns = time.monotonic_ns()
         while waiting and waiting[0][0] <= now_ns:
             release_ns, _, link, udp, id, payload = heappop(waiting)
-            late[min((now_ns - release_ns) // BUCKET_NS, BUCKETS - 1)] += 1
+            self.note_late(now_ns - release_ns)
             link.held -= 1
             self.release(link, udp, id, payload)
             told.add(link.node)
@@ -248,7 +257,8 @@ class Queues:
                 for way, link in ways.items()
             }
         else:
-            return {"held": len(self.waiting), "late": self.late}
+            held = len(self.waiting)
+            return {"held": held, "late": self.late, "latest_ns": self.latest_ns}
         return {"is": "done"}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
+import signal
 import struct
 import time
 
@@ -20,6 +22,7 @@ from testbed.kernel.rtnetlink import link
 from testbed.network import Network
 from testbed.shaping import pick
 from testbed.shaping.netem import LIMIT_PACKETS, replaced
+from testbed.shaping.nfqueue import Nfqueue
 from testbed.shaping.nftables import TABLE
 from tests.network.traffic import Sockets, plausible, two_subnets
 from tests.network.weather import read_stamped, stamping_socket
@@ -158,6 +161,29 @@ def test_each_direction_of_a_link_has_its_own_rate(backend: str) -> None:
     assert [len(into) for into in came] == [100, 100]
     # A busy machine is late with the first and the last; the conformance checks are closer.
     assert took_ms == pytest.approx([99 * 2, 99 * 8], rel=0.25)
+
+
+@only("nfqueue")
+def test_packets_that_are_read_late_are_a_complaint_however_late(backend: str) -> None:
+    graph = two_subnets(4, h1=loss(0.1))  # nothing is held: only the reading can be late
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        process = applied._backend
+        assert isinstance(process, Nfqueue) and process.pid is not None
+        sockets = Sockets(net, graph)
+        with stamping_socket(net, "h3", port=0):  # as agents do, so that the kernel notes times
+            sockets.send([(1, 0)], count=50)
+            os.kill(process.pid, signal.SIGSTOP)
+            for _ in range(50):
+                sockets.send_one(graph.hosts[1], graph.hosts[0], b"payload")
+            sockets.drain(quiet_s=0.4)
+            os.kill(process.pid, signal.SIGCONT)
+            sockets.drain()
+        late_ms = process.late_ms(0.99)
+        (complaint,) = applied.complaints(late_ms=300)
+        applied.close()
+    assert 400 <= late_ms < 5000
+    assert "late at p99, limit 300 ms" in complaint
 
 
 @pytest.mark.parametrize("backend", ["netem", "nfqueue"], indirect=True)

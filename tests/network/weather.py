@@ -150,14 +150,14 @@ def traverse(
     )
 
 
-def stamping_socket(net: Any, name: str) -> socket.socket:
+def stamping_socket(net: Any, name: str, port: int = PORT) -> socket.socket:
     """A socket on a host that learns of each datagram when the kernel took it in."""
     with entered(net.get(name).netns):
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    udp.bind(("0.0.0.0", PORT))
+    udp.bind(("0.0.0.0", port))
     return udp
 
 
