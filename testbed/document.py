@@ -1,7 +1,8 @@
 """An experiment file as nested tables, and the changes made to them by name.
 
 `[quick]`, `[default]`, `[full]` and `--set` change single values. A key is dotted (`run.repeats`,
-`protocol.push.fan_out`), or bare where only one table knows it (`repeats`).
+`protocol.push.fan_out`, `faults.0.share` of the first of `[[faults]]`), or bare where only one
+table knows it (`repeats`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Document:
     protocol: dict[str, dict[str, Any]] = field(default_factory=dict)
     topology: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    folder: Path = Path()
+    """Where the files are that faults name."""
 
     def names(self, kind: str) -> list[str]:
         """The protocols or the topologies of the grid."""
@@ -64,6 +67,10 @@ class Document:
         if table in ("grid", "run"):
             getattr(self, table)[rest] = value
             return
+        if table == "faults":
+            place, _, name = rest.partition(".")
+            self.faults[int(place)][name] = value
+            return
         name, _, option = rest.rpartition(".")
         owners: dict[str, dict[str, Any]] = getattr(self, table)
         if name in ("", DEFAULT):  # what is asked of all is not overruled by what one said before
@@ -75,6 +82,8 @@ class Document:
         """What a key holds; raises `UsageError` for one that nothing knows."""
         table, _, rest = self._full(key).partition(".")
         option = rest.rpartition(".")[2]
+        if table == "faults":
+            return float if faults.number(option) else str
         infos: list[OptionInfo | Parameter] = []
         if table in ("grid", "run"):
             infos += describe(Grid if table == "grid" else Run)
@@ -82,6 +91,11 @@ class Document:
             infos += (info for name in self.names(table) for info in describe_owner(table, name))
         kind = next(info.kind for info in infos if info.name == option)
         return float if kind is type(None) else kind
+
+    def fault_sets(self) -> list[tuple[Fault, ...]]:
+        """The faults of each cell: those of the file, for each value of those that are axes."""
+        each = faults.alternatives(self.faults)
+        return [faults.parse(self.source, tables, self.folder) for tables in each]
 
     def pair_lists(self) -> None:
         """Ties each list of [run] to the sizes of now: sizes changed later mix nothing up."""
@@ -117,6 +131,9 @@ class Document:
             for owner in ("", DEFAULT, *self.names(kind)):
                 prefix = f"{kind}.{owner}." if owner else f"{kind}."
                 keys += [prefix + option for option in self.options(kind)]
+        for place, table in enumerate(self.faults):
+            fields = faults.FIELDS.get(str(table.get("kind")), ())
+            keys += [f"faults.{place}.{name}" for name in fields]
         if key in keys:
             return key
         short = [known for known in keys if known.count(".") == 1]
@@ -180,7 +197,8 @@ def read(name: str, variant: str) -> Document:
     document = _head(source, path, tables.get("experiment", {}))
     document.grid = _known(source, "grid", tables.get("grid", {}), GRID)
     document.run = _known(source, "run", tables.get("run", {}), RUN)
-    document.faults = faults.parse(source, tables.get("faults", []), path.parent)
+    document.faults = faults.check(source, tables.get("faults", []))
+    document.folder = path.parent
     document.protocol = _owners(tables.get("protocol", {}))
     document.topology = _owners(tables.get("topology", {}))
     _check_owners(document)

@@ -6,8 +6,8 @@ options and `[topology.NAME]` parameters, NAME `default` for all that know them;
 `testbed.settings.Run`. A list in the grid, in options or in parameters is an axis, and the cells
 are the product of the axes. A value of `[run]` may instead be a list along `nodes`, or a table by
 protocol. `[quick]`, `[default]` and `[full]` change single values for that variant; `full` takes
-those of `default` first. `[[faults]]` is what goes wrong in every run, see
-`testbed.faults`.
+those of `default` first. `[[faults]]` is what goes wrong in every run, see `testbed.faults`; a list
+where one has a number is an axis, too.
 
 Everything is checked here, before a network is built; each error is a `UsageError` of one line.
 """
@@ -134,15 +134,18 @@ def _cells(tables: Document, network: bool) -> Iterator[Cell]:
         if not values:
             raise UsageError(f"{tables.source}: [grid] {axis} = []: name at least one")
     order = ("protocol", "topology", "loss_ratio", "timing")
+    fault_sets = tables.fault_sets()
     index = itertools.count()
     for point in itertools.product(*(axes[axis] for axis in order)):
-        for options in _product(tables, "protocol", point[0]):
-            for parameters in _product(tables, "topology", point[1]):
-                for nodes in axes["nodes"]:
-                    grid = make_settings(
-                        Grid, {**dict(zip(order, point, strict=True)), "nodes": nodes}
-                    )
-                    yield _cell(tables, next(index), grid, options, parameters, network)
+        within = (
+            _product(tables, "protocol", point[0]),
+            _product(tables, "topology", point[1]),
+            fault_sets,
+            axes["nodes"],
+        )
+        for options, parameters, faults, nodes in itertools.product(*within):
+            grid = make_settings(Grid, {**dict(zip(order, point, strict=True)), "nodes": nodes})
+            yield _cell(tables, next(index), grid, options, parameters, faults, network)
 
 
 def _product(tables: Document, kind: str, name: str) -> Iterator[dict[str, Any]]:
@@ -171,6 +174,7 @@ def _cell(
     grid: Grid,
     options: Mapping[str, Any],
     parameters: Mapping[str, Any],
+    faults: tuple[Fault, ...],
     network: bool,
 ) -> Cell:
     plugin = registry.load(grid.protocol)
@@ -191,7 +195,7 @@ def _cell(
         loss_ratio=grid.loss_ratio,
         timing=grid.timing,
         run=make_settings(Run, run),
-        faults=tables.faults,
+        faults=faults,
     )
     cell.run.check(cell.nodes)
     if network:  # an address plan that does not fit is found here

@@ -9,6 +9,7 @@ of each kind.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -173,17 +174,44 @@ def describe(faults: Sequence[Fault]) -> str:
     return "; ".join(map(str, faults))
 
 
+def alternatives(tables: Sequence[Mapping[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The `[[faults]]` of each cell: a list where a number belongs is an axis."""
+    axes = {
+        (place, name): value
+        for place, table in enumerate(tables)
+        for name, value in table.items()
+        if name in _NUMBERS and isinstance(value, list) and value
+    }
+    found = []
+    for values in itertools.product(*axes.values()):
+        chosen = [dict(table) for table in tables]
+        for (place, name), value in zip(axes, values, strict=True):
+            chosen[place][name] = value
+        found.append(chosen)
+    return found
+
+
+def number(name: str) -> bool:
+    """Whether a field of a fault holds a number."""
+    return name in _NUMBERS
+
+
 def parse(source: str, tables: object, folder: Path = Path()) -> tuple[Fault, ...]:
     """Checks the `[[faults]]` of a file in `folder`, all that needs no network.
 
     Raises `UsageError`.
     """
+    return tuple(
+        _fault(f"{source}: [[faults]] number {place}", table, folder)
+        for place, table in enumerate(check(source, tables), 1)
+    )
+
+
+def check(source: str, tables: object) -> list[dict[str, Any]]:
+    """The `[[faults]]` of a file as a list of tables; raises `UsageError` where it is none."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{source}: faults: write each as a table, [[faults]]")
-    return tuple(
-        _fault(f"{source}: [[faults]] number {number}", table, folder)
-        for number, table in enumerate(tables, 1)
-    )
+    return [dict(table) for table in tables]
 
 
 def _fault(where: str, table: Mapping[str, Any], folder: Path) -> Fault:

@@ -282,6 +282,32 @@ def test_a_bad_option_is_worded_like_this(setting: str, says: str) -> None:
     assert says in refusal("third_approach", setting)
 
 
+def test_a_list_of_figures_of_a_fault_is_an_axis() -> None:
+    cells = experiment.load(
+        "perturbed_member", settings=["protocol=srm,rmtp", "faults.0.share=0.5,0.25"]
+    ).cells
+    shares = [(cell.protocol, cell.faults[0].share) for cell in cells]
+    assert shares == [("srm", 0.5), ("srm", 0.25), ("rmtp", 0.5), ("rmtp", 0.25)]
+
+
+def test_quick_sets_a_figure_of_a_fault() -> None:
+    cells = experiment.load("perturbed_member", variant="quick").cells
+    assert {fault.share for cell in cells for fault in cell.faults} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("faults.0.shar=0.5", "unknown key faults.0.shar; did you mean faults.0.share"),
+        ("faults.1.share=0.5", "unknown key faults.1.share"),
+        ("faults.0.share=0.5,2", "number 1, slow: share = 2: give a number 0.01..0.99"),
+        ("faults.0.share=[]", "number 1, slow: share = []: give a number 0.01..0.99"),
+    ],
+)
+def test_a_bad_figure_of_a_fault_is_refused(setting: str, says: str) -> None:
+    assert says in refusal("perturbed_member", setting)
+
+
 def test_a_missing_file_is_named() -> None:
     assert "./nowhere.toml" in refusal("./nowhere.toml")
 
