@@ -81,29 +81,59 @@ def look(protocol: str, others: Sequence[str] = ()) -> Look:
     return free[strangers.index(protocol) % len(free)]
 
 
+def looks(arms: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Look]:
+    """A look for each (protocol, variant): a protocol has its colour, its first variant all of it.
+
+    Further variants have the marker and the line of other places.
+    """
+    protocols = list(dict.fromkeys(protocol for protocol, _ in arms))
+    shown = {}
+    for protocol in protocols:
+        own = look(protocol, protocols)
+        place = _LOOKS.index(own)
+        alike = [arm for arm in arms if arm[0] == protocol]
+        for further, arm in enumerate(alike):
+            other = nth_look(place + further)
+            shown[arm] = Look(own.colour, other.marker, other.line)
+    return shown
+
+
 def words(protocol: str) -> str:
     """What a protocol is called in a plot."""
     return {"push": "uniform push", "topology_aware": "topology-aware"}.get(protocol, protocol)
 
 
+def called(protocol: str, variant: str) -> str:
+    """A protocol in words, and in what it differs from others of that one, if it does."""
+    return f"{words(protocol)} ({variant})" if variant else words(protocol)
+
+
 def names(arms: Sequence[Arm]) -> list[str]:
     """What each arm is called: its protocol, and in what it differs from others of that one."""
-    called = []
+    shown = []
     for arm in arms:
         alike = [each for each in arms if each.protocol == arm.protocol]
         stated = [{**each.conditions, "options": each.options} for each in alike]
         told = told_apart({**arm.conditions, "options": arm.options}, stated)
-        called.append(f"{words(arm.protocol)} ({told})" if told else words(arm.protocol))
-    return called
+        shown.append(called(arm.protocol, told))
+    return shown
 
 
 def canvas(
-    columns: int = 1, *, rows: int = 1, width: float = 7.4, height: float = 4.9
+    columns: int = 1,
+    *,
+    rows: int = 1,
+    width: float = 7.4,
+    height: float = 4.9,
+    shared: bool = True,
 ) -> tuple[Figure, Any]:
-    """A figure and its axes: a list, row by row, when there are several. One row shares its y."""
+    """A figure and its axes: a list, row by row, when there are several.
+
+    One row shares its y, if it is `shared`.
+    """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, sharey=rows == 1, squeeze=False).ravel()
+        axes = figure.subplots(rows, columns, sharey=shared and rows == 1, squeeze=False).ravel()
     for one in axes:
         one.grid(True, which="major", linewidth=0.8)
         one.set_axisbelow(True)

@@ -2,7 +2,8 @@
 
 A plot file has `TITLE`, `CLAIMS` (numbers of the claims that it shows), `NEEDS` (what runs it
 needs) and `draw(tables)`, which returns a figure, or None when the runs hold nothing for it. It may
-have `table(tables)`, the numbers drawn as a DataFrame, which is written beside the figure as CSV.
+have `table(tables)`, the numbers drawn as a DataFrame, which is written beside the figure as CSV,
+and `FURTHER`, functions like it by what is added to the name of the file.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def draw(
         if figure is not None:
             folder.mkdir(parents=True, exist_ok=True)
             drawn[name] = plotting.save(figure, folder / name)[0]
-            if hasattr(module, "table"):
-                to_csv = partial(module.table(tables).to_csv, index=False)
-                plotting.write_whole(folder / f"{name}.csv", to_csv)
+            written = {"": module.table} if hasattr(module, "table") else {}
+            for ending, table in (written | getattr(module, "FURTHER", {})).items():
+                to_csv = partial(table(shown).to_csv, index=False)
+                plotting.write_whole(folder / f"{name}{ending}.csv", to_csv)
     return drawn
