@@ -38,14 +38,17 @@ CLAIM = Claim(
         LOAD: Part(
             margin=Interval(0.999, 1.001),
             reason="of N-1 sends a multicast: exact, the margin is for rounding only",
+            plot="ack_implosion",
         ),
         IMPLOSION: Part(
             margin=Interval(0.999, 1.001),
             reason="of N-1 acknowledgements that the source hears a multicast: exact as well",
+            plot="ack_implosion",
         ),
         LATENCY: Part(
             margin=Interval(0.9, 1.1),
             reason="of the time that the sender takes for a packet, for each receiver more",
+            plot="ack_implosion",
         ),
     },
     refuted_if="the sender sends other than N-1 messages or hears other than N-1 answers, "

@@ -88,15 +88,25 @@ def per_message(
     return (counts / messages).reindex(tables.runs["run"])
 
 
+def control_heard(tables: RunTables, *, by_sources: bool = False) -> pd.Series[float]:
+    """Datagrams without data that arrived, at all nodes or at sources, for each multicast."""
+    heard = [
+        per_message(tables, event, data=False, by_sources=by_sources)
+        for event in ("receive", "duplicate")  # an ACK names what its hearer has
+    ]
+    return heard[0] + heard[1]
+
+
 def with_data(tables: RunTables, events: pd.DataFrame) -> pd.Series[bool]:
     """Whether the type of each event is one that carries data (`Message.DATA`)."""
     return events["type"].isin(tables.manifest.get("data_types", ()))
 
 
 def core_packets(tables: RunTables) -> pd.DataFrame:
-    """Columns batch, type, packets: what the core forwarded during each batch of streams.
+    """Columns batch, type, packets, per_multicast: what the core forwarded in batches of streams.
 
-    A packet with several outputs is counted once for each.
+    A packet with several outputs is counted once for each. Multicasts are those that the sources of
+    all runs of the batch were to send.
     """
     mine = tables.batches[of_streams(tables)]
     counters = tables.counters[tables.counters["batch"].isin(mine["batch"])]
@@ -104,18 +114,19 @@ def core_packets(tables: RunTables) -> pd.DataFrame:
     # A type that had no packet yet has no row at the batch's start.
     table = stood.unstack("type", fill_value=0)
     each = table.groupby(level="batch")
-    grown = each.last() - each.first()
-    return grown.reset_index().melt("batch", var_name="type", value_name="packets")
+    grown = (each.last() - each.first()).reset_index()
+    found = grown.melt("batch", var_name="type", value_name="packets")
+    per_run = mine["cell"].map(_planned(tables.runs.drop_duplicates("cell").set_index("cell")))
+    planned = (per_run * mine["runs"]).groupby(mine["batch"]).first()
+    return found.assign(per_multicast=found["packets"] / found["batch"].map(planned))
 
 
 def core_per_message(tables: RunTables, *, data: bool) -> pd.Series[float]:
     """Core packets of types with data, or without, for each multicast of a batch, by its row."""
-    batches, runs = tables.batches, tables.runs.drop_duplicates("cell").set_index("cell")
     found = core_packets(tables)
-    counts = found[with_data(tables, found) == data].groupby("batch")["packets"].sum()
-    per_run = batches["cell"].map(_planned(runs))
-    packets = batches["batch"].map(counts).fillna(0).astype(float)
-    return (packets / (per_run * batches["runs"])).where(of_streams(tables))
+    counts = found[with_data(tables, found) == data].groupby("batch")["per_multicast"].sum()
+    packets = tables.batches["batch"].map(counts).fillna(0).astype(float)
+    return packets.where(of_streams(tables))
 
 
 def _planned(runs: pd.DataFrame) -> pd.Series[float]:

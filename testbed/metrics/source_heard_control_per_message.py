@@ -15,8 +15,4 @@ OF = "run"
 
 
 def compute(tables: RunTables) -> pd.Series[float]:
-    heard = [
-        streams.per_message(tables, event, data=False, by_sources=True)
-        for event in ("receive", "duplicate")  # an ACK names what its hearer has
-    ]
-    return heard[0] + heard[1]
+    return streams.control_heard(tables, by_sources=True)

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from testbed import metrics, plotting
-from testbed.judging import cuts, streams
+from testbed.judging import cuts, streams, variants
 from testbed.tables import RunTables
 
 TITLE = "an interior node of the tree dies"
@@ -118,22 +118,25 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
 
 
 def _runs(tables: RunTables) -> pd.DataFrame:
-    """Healthy streams with a kill, those of trees with what was cut off; `arm` names them."""
+    """Healthy streams with a kill of others than the source; `arm` names them.
+
+    Those of trees come with what was cut off.
+    """
     runs = metrics.per_run(tables)
     runs = runs[(runs["kind"] == "stream") & ~runs["voided"].astype(bool)]
-    runs = runs[runs["run"].isin(cuts.kills(tables).keys())]
+    runs = runs[runs["run"].isin(cuts.kills(tables).keys()) & ~cuts.of_source(runs)]
     found = cuts.trees(tables)
     if runs.empty or not runs["run"].isin(found["run"]).any():
         return runs.iloc[:0].assign(arm="")
-    runs = runs.merge(found, on="run", how="left")
+    (runs,) = variants.named([runs.merge(found, on="run", how="left")])
     options = [json.loads(str(text)) for text in runs["options"]]
     arity = max(each.get("k", 0) for each in options)  # gossip's rows stand as the tree's do
     gossip = runs["below"].isna()
     missed = _missed(tables)
     return runs.assign(
         arm=[
-            WORDS.get(each.get("repair", ""), plotting.words(protocol))
-            for each, protocol in zip(options, runs["protocol"], strict=True)
+            WORDS.get(each.get("repair", ""), plotting.called(*arm))
+            for each, *arm in zip(options, *(runs[name] for name in variants.VARIANT), strict=True)
         ],
         k=[each.get("k", arity) for each in options],
         heartbeat_s=[each.get("heartbeat_s", 0.0) for each in options],

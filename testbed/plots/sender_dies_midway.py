@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from testbed import plotting
-from testbed.judging import streams
+from testbed.judging import cuts, streams, variants
 from testbed.tables import RunTables
 
 TITLE = "what a dead sender's multicasts come to"
@@ -27,8 +27,9 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     numbers = table(tables)
     if numbers.empty:
         return None
+    sized = numbers["nodes"].nunique() > 1
     arms = [
-        f"{row['protocol']}" + f", N = {row['nodes']}" * (numbers["nodes"].nunique() > 1)
+        plotting.called(row["protocol"], row["variant"]) + f", N = {row['nodes']}" * sized
         for _, row in numbers.iterrows()
     ]
     figure, axes = plotting.canvas(width=8.6, height=1.9 + 0.42 * len(arms))
@@ -42,10 +43,10 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     axes.set_xlabel("share of the multicasts that were sent, by who has them in the end")
     figure.legend(loc="outside right upper", frameon=False, fontsize=10)
     plotting.title(figure, "", TITLE)
-    runs = _runs(tables).iloc[0]
+    runs = pd.concat(_runs(tables)).iloc[0]
     plotting.footnote(
         figure,
-        f"{' or '.join(map(str, sorted(set(numbers['runs']))))} streams a protocol, "
+        f"{' or '.join(map(str, sorted(set(numbers['runs']))))} streams a bar, "
         f"{numbers['multicasts'].sum() / numbers['runs'].sum():.1f} multicasts sent in each before "
         f"the sender was killed. {numbers['evidence'].iloc[0]}, {runs['topology']}, loss "
         f"{runs['loss_ratio']:.0%}, faults: {runs['faults']}.",
@@ -54,23 +55,21 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a (protocol, nodes): the shares of the multicasts sent that came to all, some, none."""
+    """A row a (protocol, variant, nodes): the shares of multicasts that came to all, some, none."""
     rows = []
-    for one in tables:
-        runs = _runs([one])
+    for one, runs in zip(tables, _runs(tables), strict=True):
         if runs.empty:
             continue
         sent = streams.wanted(one).set_index(streams.NAME)
         reached = streams.pairs(one).groupby(streams.NAME).size()
         sent["reached"] = reached.reindex(sent.index, fill_value=0)
-        for (protocol, nodes), mine in runs.groupby(["protocol", "nodes"], sort=False):
+        for arm, mine in runs.groupby([*variants.VARIANT, "nodes"], sort=False):
             own = sent[sent.index.get_level_values("run").isin(mine["run"])]
             whole = float((own["reached"] >= own["hosts"]).mean())
             nobody = float((own["reached"] == 0).mean())
             rows.append(
                 {
-                    "protocol": protocol,
-                    "nodes": nodes,
+                    **dict(zip([*variants.VARIANT, "nodes"], arm, strict=True)),
                     "evidence": one.evidence,
                     "runs": len(mine),
                     "multicasts": len(own),
@@ -82,11 +81,10 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """Healthy streams in which the source is killed."""
+def _runs(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
+    """Healthy streams of each directory in which the source is killed."""
     found = []
     for one in tables:
         runs = streams.streams(one)
-        killed = runs["faults"].astype(str).str.contains(r"kill source(?!\+)")
-        found.append(runs[killed & ~runs["voided"].astype(bool)])
-    return pd.concat(found, ignore_index=True)
+        found.append(runs[cuts.of_source(runs) & ~runs["voided"].astype(bool)])
+    return variants.named(found)

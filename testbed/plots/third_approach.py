@@ -2,192 +2,138 @@
 
 The lecture's slide: a central sender and trees pay at one node, SRM and RMTP in control packets
 that grow with the group, gossip a little everywhere. Panels of costs are in log-log axes, so growth
-is a slope; the table beside the figure has it as an exponent, with its interval.
+is a slope; the table beside the figure has it as an exponent, with its interval. What was measured
+on hosts and what was simulated are lines of their own; simulated points are hollow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from testbed import metrics, plotting
-from testbed.judging import stats, streams
-from testbed.judging.stats import Estimate
+from testbed import plots, plotting
+from testbed.judging import comparison, streams, variants
+from testbed.plotting import Look
 from testbed.tables import RunTables
 
 TITLE = "the same stream by every protocol"
 NEEDS = "it needs streams of two protocols or more, such as the experiment third_approach"
 CLAIMS: tuple[str, ...] = ()
-LEVEL = 0.95
-ARM = ["protocol", "loss_ratio", "nodes"]
+NAME = "third_approach"
 LINE = 0.075
 """Height of a line of small text in a panel, as a share of the panel's."""
 
 COSTS = {
-    "control": "control datagrams",
-    "source": "datagrams of the sender",
+    "source": "the sender sends",
+    "source_heard_control": "control the sender hears",
+    "member_heard_control": "control a member hears",
     "core": "packets at the core",
 }
-"""Columns of the table that are drawn against the group's size."""
+"""Columns of the table that are drawn against the group's size, a panel each."""
 
-COUNTS = (
-    *("data", "control", "source_data", "source_control", "duplicates"),
-    *("core_data", "core_control"),
-)
+Looks = Mapping[tuple[str, str], Look]
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
-    numbers = table(tables)
+    shown = _shown(tables)
+    numbers = comparison.table(shown)
     if numbers.empty or numbers["protocol"].nunique() < 2:
         return None
-    protocols = sorted(set(numbers["protocol"]))
-    looks = {protocol: plotting.look(protocol, protocols) for protocol in protocols}
-    losses, sizes = sorted(set(numbers["loss_ratio"])), sorted(set(numbers["nodes"]))
+    arms = sorted(set(numbers[variants.VARIANT].itertuples(index=False, name=None)))
+    looks = plotting.looks(arms)
+    losses, largest = sorted(set(numbers["loss_ratio"])), int(numbers["nodes"].max())
     # The middle loss: without any, nothing needs repair, and at the highest some have given up.
     loss = losses[len(losses) // 2]
-    figure, panels = plotting.canvas(3, rows=2, width=13.4, height=8.6)
-    _draw_arrived(panels[0], numbers[numbers["nodes"] == sizes[-1]], looks)
-    panels[0].set_title(f"what arrives, N = {sizes[-1]}")
-    _draw_delays(panels[1], tables, sizes[-1], loss, looks)
-    panels[1].set_title(f"when, N = {sizes[-1]}, loss {loss:.0%}")
     mine = numbers[numbers["loss_ratio"] == loss]
-    _draw_series(panels[2], mine, "t_last_s", looks)
-    panels[2].set_title(f"to the last node, loss {loss:.0%}")
-    panels[2].set_ylabel("seconds (mean)")
-    for panel, (cost, label) in zip(panels[3:], COSTS.items(), strict=True):
+    figure, panels = plotting.canvas(4, rows=2, width=16.6, height=8.8)
+    arrived, when, last, key, *costs = panels
+    _draw_arrived(arrived, numbers[numbers["nodes"] == largest], looks)
+    arrived.set_title(f"what arrives, N = {largest}")
+    _draw_delays(when, shown, largest, loss, looks)
+    when.set_title(f"when, N = {largest}, loss {loss:.0%}")
+    _draw_series(last, mine, "t_last_s", looks)
+    last.set_title(f"to the last node, loss {loss:.0%}")
+    last.set_ylabel("seconds (mean)")
+    for panel, (cost, label) in zip(costs, COSTS.items(), strict=True):
         _draw_series(panel, mine, cost, looks)
-        _write_exponents(panel, mine, cost, looks)
         panel.set_title(f"{label}, loss {loss:.0%}")
-        panel.set_ylabel("per multicast")
-    lines = {str(line.get_label()): line for line in panels[2].get_lines()}
-    figure.legend(
-        [lines[protocol] for protocol in protocols],
-        [plotting.words(protocol) for protocol in protocols],
-        loc="outside right upper",
-        frameon=False,
-        fontsize=10,
-    )
+        panel.set_ylabel("datagrams per multicast" if cost != "core" else "per multicast")
+    _draw_key(key, looks, set(numbers["evidence"]))
     plotting.title(figure, "", TITLE)
-    plotting.footnote(figure, _footnote(tables, numbers))
+    plotting.footnote(figure, _footnote(shown, numbers))
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a (protocol, loss, nodes): means over the healthy runs, and exponents of the costs.
-
-    Counts are per multicast; `*_exponent` is the log-log slope of a cost over the sizes of the
-    protocol at that loss, with its interval, where there are three sizes and the cost is over zero.
-    """
-    rows = [row for one in tables for row in _rows(one)]
-    if not rows:
-        return pd.DataFrame(columns=ARM)
-    found = pd.DataFrame(rows).sort_values(ARM, ignore_index=True)
-    for cost in COSTS:
-        growth = {
-            arm: _exponent(mine, cost) for arm, mine in found.groupby(["protocol", "loss_ratio"])
-        }
-        of_arm = pd.MultiIndex.from_frame(found[["protocol", "loss_ratio"]])
-        for place, part in enumerate(("", "_low", "_high")):
-            values = [growth[arm][place] for arm in of_arm]
-            found[f"{cost}_exponent{part}"] = values
-    return found
+    """`comparison.table` of what is drawn."""
+    return comparison.table(_shown(tables))
 
 
-def _rows(tables: RunTables) -> list[dict[str, Any]]:
-    if _runs(tables).empty:
-        return []
-    runs = metrics.per_run(tables)
-    runs = runs[runs["run"].isin(_runs(tables)["run"])]
-    batches = metrics.per_batch(tables)
-    batches = batches[~batches["voided"].astype(bool)]
-    pairs = streams.pairs(tables)
-    names = [f"{name}_per_message" for name in COUNTS[:5]]
-    rows = []
-    for cell, mine in runs.groupby("cell"):
-        core = batches[batches["cell"] == cell]
-        waited = pairs[pairs["run"].isin(mine["run"])]["delay_s"]
-        first = mine.iloc[0]
-        row: dict[str, Any] = {name: first[name] for name in ARM}
-        row |= {"evidence": tables.evidence, "runs": len(mine)}
-        row |= {"multicasts": int(first["messages"])}
-        row |= {name: mine[name].mean() for name in ("delivery_ratio", "atomicity", *names)}
-        row |= {
-            f"core_{kind}_per_message": core[f"core_{kind}_per_message"].mean()
-            for kind in ("data", "control")
-        }
-        row |= {"median_s": waited.median(), "p95_s": waited.quantile(0.95)}
-        row["t_last_s"] = (mine["t_last"] * mine["round_s"]).mean()
-        costs = {
-            "control": mine["control_per_message"],
-            "source": mine["source_data_per_message"] + mine["source_control_per_message"],
-            "core": core["core_data_per_message"] + core["core_control_per_message"],
-        }
-        for name, values in costs.items():
-            row |= {name: values.mean(), f"{name}_se": values.sem() if len(values) > 1 else np.nan}
-        rows.append(row)
-    return rows
+def types(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """`comparison.types` of what is drawn: at the core and at the sender, by message type."""
+    return comparison.types(_shown(tables))
 
 
-def _runs(tables: RunTables) -> pd.DataFrame:
-    """Healthy streams in which nothing fails but datagrams."""
-    runs = streams.streams(tables)
-    return runs[(runs["faults"] == "") & ~runs["voided"].astype(bool)]
+FURTHER = {"_types": types}
 
 
-def _exponent(mine: pd.DataFrame, cost: str) -> tuple[float, float, float]:
-    """The growth of a cost over the sizes, and its interval; NaN where it has none, as where a
-    size has a single count."""
-    if len(mine) < 3 or not (mine[cost] > 0).all():
-        return (np.nan,) * 3
-    means = [
-        Estimate(float(value), float(se))
-        for value, se in zip(mine[cost], mine[f"{cost}_se"].fillna(0.0), strict=True)
-    ]
-    growth = stats.exponent(list(mine["nodes"]), means)
-    if mine[f"{cost}_se"].isna().any():  # the streams of a size ran at once: one count for all
-        return growth.value, np.nan, np.nan
-    return (growth.value, *growth.interval(LEVEL))
+def _shown(tables: Sequence[RunTables]) -> list[RunTables]:
+    """Without the experiments that have a plot of their own: they compare something else."""
+    own = set(plots.names()) - {NAME}
+    return [one for one in tables if one.manifest["experiment"]["name"] not in own]
 
 
-def _draw_arrived(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, plotting.Look]) -> None:
+def _draw_arrived(axes: Axes, rows: pd.DataFrame, looks: Looks) -> None:
     losses = sorted(set(rows["loss_ratio"]))
-    for place, (protocol, look) in enumerate(looks.items()):
-        mine = rows[rows["protocol"] == protocol]
-        shift = 0.6 * (place / max(1, len(looks) - 1) - 0.5)
-        at = [losses.index(loss) + shift for loss in mine["loss_ratio"]]
-        axes.plot(at, mine["delivery_ratio"], look.marker, color=look.colour, ms=7)
+    for place, (arm, look) in enumerate(looks.items()):
+        shift = 0.7 * (place / max(1, len(looks) - 1) - 0.5)
+        for evidence, mine in _of(rows, arm).groupby("evidence"):
+            at = [losses.index(loss) + shift for loss in mine["loss_ratio"]]
+            middle = mine["delivery_ratio"]
+            below = (middle - mine["delivery_ratio_low"]).fillna(0.0)
+            above = (mine["delivery_ratio_high"] - middle).fillna(0.0)
+            axes.errorbar(
+                at,
+                middle,
+                yerr=np.array([below, above]),
+                fmt=look.marker,
+                color=look.colour,
+                mfc=_filled(str(evidence), look),
+                ms=7,
+                lw=1,
+            )
     axes.set_xticks(range(len(losses)), [f"{loss:.0%}" for loss in losses])
     axes.set_xlim(-0.5, len(losses) - 0.5)
     axes.set_xlabel("datagrams lost, end to end")
     axes.set_ylabel("delivered, of all (node, multicast) pairs")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_ylim(min(0.9, float(rows["delivery_ratio"].min()) - 0.02), 1.01)
+    lowest = min(rows["delivery_ratio"].min(), rows["delivery_ratio_low"].fillna(1.0).min())
+    axes.set_ylim(min(0.9, lowest - 0.02), 1.01)
 
 
 def _draw_delays(
-    axes: Axes,
-    tables: Sequence[RunTables],
-    nodes: int,
-    loss: float,
-    looks: Mapping[str, plotting.Look],
+    axes: Axes, tables: Sequence[RunTables], nodes: int, loss: float, looks: Looks
 ) -> None:
     """The share of pairs delivered by each time; a curve that ends low lost the rest."""
-    for protocol, look in looks.items():
+    frames = comparison.streams_of(tables)
+    for arm, look in looks.items():
+        found = []
+        for one, runs in zip(tables, frames, strict=True):
+            own = _of(runs, arm)
+            own = own[(own["nodes"] == nodes) & (own["loss_ratio"] == loss)]
+            found += [(one, set(own["run"]))] if len(own) else []
+        on_hosts = [each for each in found if each[0].evidence == "emulated"]
         waited, pairs = [np.empty(0)], 0.0
-        for one in tables:
-            runs = _runs(one)
-            runs = runs[(runs["protocol"] == protocol) & (runs["nodes"] == nodes)]
-            runs = runs[runs["loss_ratio"] == loss]
-            mine = streams.pairs(one)
-            waited.append(mine[mine["run"].isin(runs["run"])]["delay_s"].to_numpy(float))
-            due = streams.wanted(one)
-            pairs += due[due["run"].isin(runs["run"])]["hosts"].sum()
+        for one, wanted in on_hosts or found:
+            mine, due = streams.pairs(one), streams.wanted(one)
+            waited.append(mine[mine["run"].isin(wanted)]["delay_s"].to_numpy(float))
+            pairs += due[due["run"].isin(wanted)]["hosts"].sum()
         times = np.sort(np.concatenate(waited))
         if len(times):
             share = np.arange(1, len(times) + 1) / pairs
@@ -199,54 +145,83 @@ def _draw_delays(
     axes.set_ylim(0, 1.02)
 
 
-def _draw_series(
-    axes: Axes, rows: pd.DataFrame, column: str, looks: Mapping[str, plotting.Look]
-) -> None:
-    for protocol, look in looks.items():
-        mine = rows[(rows["protocol"] == protocol) & (rows[column] > 0)]
-        (line,) = axes.plot(mine["nodes"], mine[column], look.line, color=look.colour, lw=1.6)
-        line.set(marker=look.marker, markersize=6, label=protocol)
+def _draw_series(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) -> None:
+    for arm, look in looks.items():
+        own = _of(rows, arm)
+        for evidence, mine in own[own[column] > 0].groupby("evidence"):
+            axes.plot(
+                mine["nodes"],
+                mine[column],
+                look.line,
+                color=look.colour,
+                marker=look.marker,
+                mfc=_filled(str(evidence), look),
+                lw=1.6 if evidence == "emulated" else 0.9,
+                ms=6,
+            )
+    plotting.size_axis(axes, sorted(set(rows["nodes"])))
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    sizes = sorted(set(rows["nodes"]))
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(sizes)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n:g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axes.set_xlabel("nodes N (logarithmic)")
-
-
-def _write_exponents(
-    axes: Axes, rows: pd.DataFrame, cost: str, looks: Mapping[str, plotting.Look]
-) -> None:
-    """Each protocol's growth exponent at the end of its line, moved apart where lines meet."""
-    last = rows.sort_values("nodes").groupby("protocol").tail(1).set_index("protocol")
-    ends = last[(last[cost] > 0) & last[f"{cost}_exponent"].notna()].sort_values(cost)
     low, high = axes.get_ylim()
-    places = plotting.apart(np.log(ends[cost] / low) / np.log(high / low), LINE)
-    for protocol, place in zip(ends.index, places, strict=True):
+    few = (1.0, 2.0, 5.0) if high > 8 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=few))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    _write_exponents(axes, rows, column, looks)
+
+
+def _write_exponents(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) -> None:
+    """Each growth exponent beside the end of its line, moved apart where lines meet."""
+    rows = rows[(rows[column] > 0) & rows[f"{column}_exponent"].notna()]
+    ends = rows.sort_values("nodes").groupby([*variants.VARIANT, "evidence"]).tail(1)
+    # Of one on hosts and one simulated, what was measured on hosts.
+    ends = ends.sort_values("evidence").groupby(variants.VARIANT).head(1).sort_values(column)
+    low, high = axes.get_ylim()
+    places = plotting.apart(np.log(ends[column] / low) / np.log(high / low), LINE)
+    for place, (_, row) in zip(places, ends.iterrows(), strict=True):
         axes.text(
             1.02,
             place,
-            f"$N^{{{ends.loc[protocol, f'{cost}_exponent']:.2f}}}$",
-            color=looks[protocol].colour,
+            f"$N^{{{row[f'{column}_exponent']:.2f}}}$",
+            color=looks[row["protocol"], row["variant"]].colour,
             transform=axes.transAxes,
             va="center",
             fontsize=9,
         )
 
 
+def _draw_key(axes: Axes, looks: Looks, evidence: set[str]) -> None:
+    """The legend in a panel of its own, since it is as long as one."""
+    axes.axis("off")
+    entries = [
+        (
+            Line2D([], [], color=look.colour, marker=look.marker, ls=look.line, lw=1.6),
+            plotting.called(*arm),
+        )
+        for arm, look in looks.items()
+    ]
+    if evidence - {"emulated"}:
+        hollow = Line2D([], [], color=plotting.GREY, marker="o", mfc="white", lw=0.9)
+        entries.append((hollow, "hollow: simulated"))
+    plotting.legend(axes, "upper left", entries, fontsize=11)
+
+
+def _of(rows: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
+    return rows[(rows["protocol"] == arm[0]) & (rows["variant"] == arm[1])]
+
+
+def _filled(evidence: str, look: Look) -> str:
+    return look.colour if evidence == "emulated" else "white"
+
+
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
-    runs = pd.concat([_runs(one) for one in tables], ignore_index=True)
-    first = runs.iloc[0]
+    first = pd.concat(comparison.streams_of(tables), ignore_index=True).iloc[0]
     counts = sorted(set(numbers["runs"]))
     return (
         f"n = {' or '.join(map(str, counts))} streams a point, of {first['messages']:g} multicasts "
         f"every {first['interval_s']:g} s from {first['sources']} source, round "
-        f"{first['round_s']:g} s. {numbers['evidence'].iloc[0]}, {first['topology']}, timing "
-        f"{first['timing']}. A datagram to a group is one of its sender and one packet "
-        "for each way out of the core. A protocol without control datagrams has no line there. "
-        "At a line's end: how it grows with N; intervals in the CSV file beside this figure."
+        f"{first['round_s']:g} s. {' and '.join(sorted(set(numbers['evidence'])))}, "
+        f"{first['topology']}, timing {first['timing']}. Bars of what arrives: 95% interval over "
+        "runs. A datagram to a group is one of its sender, one of each member that hears it, and "
+        "one packet for each way out of the core. What is zero has no line there. Beside a line: "
+        "how it grows with N; intervals in the CSV file beside this figure."
     )

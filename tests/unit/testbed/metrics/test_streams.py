@@ -36,6 +36,7 @@ def tables() -> RunTables:
     events += [(1, 0, 0, "send", DATA, 0, 1)] * 3 + [(1, 0, 2, "send", DATA, 0, 1)]
     events += [(1, 0, 1, "send", ACK, 0, 1), (1, 0, 2, "send", ACK, 0, 1)]
     events += [(1, 0, 2, "duplicate", DATA, 0, 1), (1, 0, 2, "duplicate", ACK, 0, 1)]
+    events += [(1, 0, 0, "receive", ACK, 0, 1)] * 4 + [(1, 0, 0, "receive", DATA, 0, 1)]
     events += [(2, 0, 0, "send", DATA, 0, 1)] * 9 + [(2, 0, 0, "multicast", 0, 0, 1)]
     delivered = [(0, 0, 1, 0.0), (1, 0, 1, 0.5), (2, 0, 1, 1.0), (3, 0, 1, 0.25)]
     delivered += [(0, 0, 2, 1.0), (2, 0, 2, 1.25), (1, 1, 1, 0.0), (2, 0, 2, 9.0)]
@@ -72,6 +73,8 @@ def tables() -> RunTables:
         ("source_data_per_message", 3 / 3),
         ("source_control_per_message", 1 / 3),
         ("duplicates_per_message", 1 / 3),
+        ("control_heard_per_member", (1 + 4) / 3 / 4),
+        ("source_heard_control_per_message", 4 / 3),
         ("t_ave", (1.0 + 2.0 + 0.5) / 3),
         ("t_last", (2.0 + 0.5) / 2),
     ],
@@ -90,8 +93,9 @@ def test_packets_at_the_core_are_those_between_the_samples_for_each_multicast(
 
 
 def test_packets_by_type_are_there_for_a_table(tables: RunTables) -> None:
-    found = streams.core_packets(tables).set_index("type")["packets"]
-    assert found.to_dict() == {DATA: 8, ACK: 2}
+    found = streams.core_packets(tables).set_index("type")
+    assert found["packets"].to_dict() == {DATA: 8, ACK: 2}
+    assert found["per_multicast"].to_dict() == {DATA: 8 / 4, ACK: 2 / 4}
 
 
 def test_metrics_of_one_multicast_and_of_streams_keep_apart(tables: RunTables) -> None:

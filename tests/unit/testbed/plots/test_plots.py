@@ -28,11 +28,18 @@ SMALL: dict[str, tuple[str, ...]] = {
     "partition_heals": ("nodes=8", "repeats=4"),
     "twins": ("nodes=8,16", "repeats=3"),
     "pbcast_histogram": ("nodes=12", "repeats=60"),
-    "perturbed_member": ("protocol=srm,rmtp", "repeats=1", "messages=250"),
+    "perturbed_member": (
+        *("protocol=srm,rmtp", "repeats=1", "messages=250"),
+        "faults.0.share=0.6,0.1",
+    ),
     "interior_node_dies": ("nodes=8,16", "repeats=1"),
     "rmtp_status": ("nodes=8,16", "repeats=2", "concurrent=2", "messages=6"),
     "sender_dies_midway": ("nodes=8", "protocol=push,srm", "messages=12", "repeats=1"),
-    "third_approach": ("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
+    "ack_implosion": ("nodes=8,16", "repeats=1"),
+    "third_approach": (
+        *("nodes=8,16,32", "protocol=push,srm", "loss_ratio=0.1", "messages=3"),
+        "protocol.srm.timers=fixed,adaptive",
+    ),
 }
 """Shipped experiments that a plot of their name is tested with, and what makes them small."""
 
@@ -51,8 +58,13 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[RunTab
     loaded = {name: results.load(path) for name, path in paths.items()}
     as_hosts = {**loaded["twins"].manifest, "evidence": "emulated"}
     hosts = dataclasses.replace(loaded["twins"], manifest=as_hosts)
+    nak = ["nodes=8,16", "repeats=1", "protocol=tree", "aggregate=true", "repair=nak"]
+    asking = simulation.simulate(
+        experiment.load("ack_implosion", settings=nak), seed=1, folder=folder, progress=progress
+    )
     drawn = {
         "twins": [hosts, loaded["twins"]],
+        "ack_implosion": [loaded["ack_implosion"], results.load(asking)],
         "nak_implosion": [naks.run(naks.srm, losses=5)],
         "nak_backoff": [
             naks.run(naks.srm, (16,), losses=5, d1=60.0),
@@ -198,6 +210,7 @@ def test_who_a_dead_node_cuts_off_lies_beside_the_prediction(
     assert largest["cut off"].to_list() == largest["predicted"].to_list() == [7, 7, 0]
     assert largest["until_s"].isna().to_list() == [True, False, True]
     assert "sender_dies_midway" not in plots.draw(simulated["interior_node_dies"], tmp_path)
+    assert "interior_node_dies" not in plots.draw(simulated["sender_dies_midway"], tmp_path)
 
 
 def test_without_a_run_that_counts_there_is_no_curve(tables: list[RunTables]) -> None:
@@ -214,6 +227,114 @@ def test_costs_of_a_stream_have_exponents_with_intervals(
     # Every node sends b in each of R rounds, half of it across the core, whoever the sender is.
     assert 0.9 < push["core_exponent"] < 1.6
     assert math.isnan(push["control_exponent"])
+
+
+def test_variants_of_a_protocol_are_lines_of_their_own(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    numbers = plots.load("third_approach").table(simulated["third_approach"])
+    srm = numbers[numbers["protocol"] == "srm"]
+    assert sorted(zip(srm["variant"], srm["nodes"], strict=True)) == [
+        (variant, nodes) for variant in ("adaptive", "fixed") for nodes in (8, 16, 32)
+    ]
+    assert srm.groupby("variant")["source_heard_control_exponent"].nunique().to_list() == [1, 1]
+    looks = plotting.looks([("push", ""), ("srm", "adaptive"), ("srm", "fixed")])
+    assert len({(look.marker, look.line) for look in looks.values()}) == 3
+    assert looks["srm", "adaptive"].colour == looks["srm", "fixed"].colour
+
+
+def test_packets_by_type_add_up_to_those_of_the_table(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    plot = plots.load("third_approach")
+    arm = ["protocol", "variant", "nodes"]
+    types = plot.types(simulated["third_approach"])
+    numbers = plot.table(simulated["third_approach"]).set_index(arm)
+    assert {"SrmData", "SrmSession"} <= set(types["type"])
+    core = types[types["place"] == "core"].groupby(arm)["per_multicast"].sum()
+    assert core.to_dict() == pytest.approx(numbers["core"].to_dict())
+    sent = types[types["place"] == "sender sends"].groupby(arm)["per_multicast"].sum()
+    assert sent.to_dict() == pytest.approx(numbers["source"].to_dict())
+    heard = types[(types["place"] == "sender hears") & ~types["data"]]
+    wanted = numbers["source_heard_control"]
+    found = heard.groupby(arm)["per_multicast"].sum().reindex(wanted.index, fill_value=0.0)
+    assert found.to_dict() == pytest.approx(wanted.to_dict())
+
+
+def test_a_share_that_is_alike_in_all_runs_has_no_interval(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    numbers = plots.load("third_approach").table(simulated["third_approach"])
+    whole = numbers[numbers["delivery_ratio"] == 1]
+    assert len(whole) and whole["delivery_ratio_low"].isna().all()
+    assert (numbers["t_last_s_low"] < numbers["t_last_s"]).all()
+
+
+def test_simulated_points_are_hollow_and_those_of_hosts_are_not(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    (one,) = simulated["third_approach"]
+    hosts = dataclasses.replace(one, manifest={**one.manifest, "evidence": "emulated"})
+    figure = figure_of("third_approach", [hosts, one])
+    last = next(axes for axes in figure.axes if axes.get_title().startswith("to the last"))
+    faces = [line.get_markerfacecolor() for line in last.get_lines()]
+    assert faces.count("white") == len(faces) / 2 == 3
+
+
+def test_a_comparison_of_acknowledgements_is_no_comparison_of_protocols(
+    simulated: dict[str, list[RunTables]], tmp_path: Path
+) -> None:
+    assert sorted(plots.draw(simulated["ack_implosion"], tmp_path)) == ["ack_implosion"]
+
+
+def test_answers_at_the_source_are_those_of_the_theory(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    numbers = plots.load("ack_implosion").table(simulated["ack_implosion"])
+    assert numbers["way"].nunique() == 4
+    for column in ("source_data_per_message", "source_heard_control_per_message"):
+        assert numbers[column].to_list() == numbers[f"predicted_{column}"].to_list()
+    central = numbers[numbers["way"].str.startswith("centralized")].set_index("nodes")
+    copy_ms = 8 * 136 / 0.5e3
+    steps = central["predicted_t_last_ms"].diff().dropna()
+    assert steps.to_list() == pytest.approx([8 * copy_ms])
+    assert central["t_last_ms"].diff().dropna().to_list() == pytest.approx(steps, rel=0.3)
+
+
+def test_the_sleeper_is_whom_the_timeline_names_and_who_hears_nothing_counts_as_zero(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    (one,) = simulated["perturbed_member"]
+    first = one.manifest["timelines"][0]
+    run = first["runs"][0]
+    asleep = next(step for step in first["steps"] if step["do"] == "pause")["nodes"][0]
+    origin = one.deliveries.loc[one.deliveries["run"] == run, "origin"].iloc[0]
+    deaf = next(node for node in range(16) if node not in (asleep, origin))
+    gone = one.deliveries["host"].isin([asleep, deaf]) & (one.deliveries["run"] == run)
+    without = dataclasses.replace(one, deliveries=one.deliveries[~gone])
+    plot = plots.load("perturbed_member")
+    (arm,) = set(one.runs.loc[one.runs["run"] == run, "protocol"])
+    before, after = (
+        found[(found["protocol"] == arm) & (found["asleep"] == 0.4)].iloc[0]
+        for found in (plot.table([one]), plot.table([without]))
+    )
+    assert before["sleeper"] > after["sleeper"] == 0
+    assert after["others"] == pytest.approx(before["others"] * 13 / 14, rel=0.05)
+    assert after["others_variance"] > before["others_variance"]
+
+
+def test_a_sleeper_is_compared_share_by_share_with_the_time_before(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    plot = plots.load("perturbed_member")
+    numbers = plot.table(simulated["perturbed_member"])
+    for protocol, rows in numbers.groupby("protocol"):
+        assert rows["asleep"].to_list() == [0.0, 0.4, 0.9], protocol
+        assert rows["runs"].to_list() == [2, 1, 1]
+    rmtp = numbers[numbers["protocol"] == "rmtp"].set_index("asleep")["others"]
+    srm = numbers[numbers["protocol"] == "srm"].set_index("asleep")["others"]
+    assert rmtp[0.9] < 0.8 * rmtp[0.0] and srm[0.9] > 0.95 * srm[0.0]
+    assert set(plot.series(simulated["perturbed_member"])["asleep"]) == {0.4, 0.9}
 
 
 def test_deliveries_of_pbcast_lie_beside_the_exact_distribution(

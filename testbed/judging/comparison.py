@@ -1,0 +1,176 @@
+"""Protocols side by side on one stream: what arrives, when, what it costs, and how that grows.
+
+Numbers for the plot `third_approach`, from healthy streams in which nothing fails but datagrams.
+The replicate is a run; packets at the core are those of the runs that were under way together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from testbed import metrics
+from testbed.judging import stats, streams, variants
+from testbed.judging.stats import Estimate
+from testbed.tables import RunTables
+
+LEVEL = 0.95
+SERIES = [*variants.VARIANT, "evidence", "loss_ratio"]
+"""What is one line of a plot, and has one exponent."""
+ARM = [*SERIES, "nodes"]
+
+OF_RUN = {
+    "delivery_ratio": ("delivery_ratio",),
+    "atomicity": ("atomicity",),
+    "t_last_s": ("t_last_s",),
+    "data": ("data_per_message",),
+    "control": ("control_per_message",),
+    "duplicates": ("duplicates_per_message",),
+    "source": ("source_data_per_message", "source_control_per_message"),
+    "source_heard_control": ("source_heard_control_per_message",),
+    "member_heard_control": ("control_heard_per_member",),
+}
+"""Columns of the table by the metrics of a run that they are the sum of. Counts are per multicast:
+`source` is what the sender sends, `source_heard_control` what comes to it without data, and
+`member_heard_control` what comes to the average node."""
+OF_BATCH = {
+    "core": ("core_data_per_message", "core_control_per_message"),
+    "core_data": ("core_data_per_message",),
+    "core_control": ("core_control_per_message",),
+}
+BOUNDED = ("delivery_ratio", "atomicity", "t_last_s")
+"""What has an interval in the table."""
+GROWING = ("t_last_s", *tuple(OF_RUN)[3:], "core")
+"""What has an exponent in the table."""
+
+
+def streams_of(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
+    """The runs of each directory that are compared, with `variant`, `evidence` and metrics."""
+    frames = []
+    for one in tables:
+        runs = metrics.per_run(one).assign(evidence=one.evidence)
+        runs = runs[(runs["kind"] == "stream") & (runs["faults"] == "")]
+        t_last_s = runs["t_last"] * runs["round_s"]
+        frames.append(runs[~runs["voided"].astype(bool)].assign(t_last_s=t_last_s))
+    return variants.named(frames) if frames else []
+
+
+def table(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """A row an `ARM`: means over runs, and growth over the sizes of its line.
+
+    `*_low` and `*_high` of a share and a time are Student's interval over runs; missing where one
+    run is all, or where all are alike, as when everything arrived: then their scatter says nothing.
+    `median_s` and `p95_s` are of all delays of all runs together. `*_exponent` is the slope in
+    log-log axes, with its interval: missing with fewer than three sizes, or a mean of zero.
+    """
+    rows = [_row(*cell) for cell in _cells(tables)]
+    if not rows:
+        return pd.DataFrame(columns=ARM)
+    rows.sort(key=lambda row: [row[name] for name in ARM])
+    found = pd.DataFrame([_plain(row) for row in rows])
+    growth = [
+        {
+            f"{name}_exponent{part}": number
+            for name in GROWING
+            for part, number in zip(("", "_low", "_high"), _growth(line, name), strict=True)
+        }
+        for line in _lines(rows).values()
+        for _ in line
+    ]
+    return pd.concat([found, pd.DataFrame(growth)], axis=1)
+
+
+def types(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """A row an `ARM`, place and message type: datagrams per multicast, over all runs together.
+
+    Places: `core` (packets that it forwarded, one for each way out), `sender sends` and `sender
+    hears`, from the first multicast on. A type that was not seen in a place has no row there.
+    """
+    rows = []
+    for one, runs, batches in _cells(tables):
+        sent = streams.multicasts(one)
+        sent = sent[sent["run"].isin(runs["run"])]
+        sources = sent[["run", "origin"]].drop_duplicates().rename(columns={"origin": "host"})
+        own = one.events[one.events["time_ns"] >= 0].merge(sources, on=["run", "host"])
+        core = streams.core_packets(one)
+        core = core[core["batch"].isin(batches["batch"])]
+        heard = own["event"].isin(["receive", "duplicate"])
+        seen = {
+            "core": core.groupby("type")["per_multicast"].mean(),
+            "sender sends": own[own["event"] == "send"].groupby("type").size() / len(sent),
+            "sender hears": own[heard].groupby("type").size() / len(sent),
+        }
+        names, data = one.manifest.get("message_types", {}), one.manifest.get("data_types", ())
+        rows += [
+            {name: runs.iloc[0][name] for name in ARM}
+            | {"place": place, "type": names.get(str(kind), str(kind)), "data": kind in data}
+            | {"per_multicast": number}
+            for place, found in seen.items()
+            for kind, number in found.items()
+            if number > 0
+        ]
+    return pd.DataFrame(rows, columns=[*ARM, "place", "type", "data", "per_multicast"])
+
+
+def _cells(tables: Sequence[RunTables]) -> Iterator[tuple[RunTables, pd.DataFrame, pd.DataFrame]]:
+    """Of each cell: its directory, its runs as `streams_of` has them, and its healthy batches."""
+    for one, runs in zip(tables, streams_of(tables), strict=True):
+        batches = metrics.per_batch(one) if len(runs) else pd.DataFrame()
+        for cell, mine in runs.groupby("cell"):
+            own = (batches["cell"] == cell) & ~batches["voided"].astype(bool)
+            yield one, mine, batches[own]
+
+
+def _row(tables: RunTables, runs: pd.DataFrame, batches: pd.DataFrame) -> dict[str, Any]:
+    """One cell; what is measured is an `Estimate` still."""
+    pairs = streams.pairs(tables)
+    waited = pairs[pairs["run"].isin(runs["run"])]["delay_s"]
+    return {
+        **{name: runs.iloc[0][name] for name in ARM},
+        "runs": len(runs),
+        "multicasts": int(runs.iloc[0]["messages"]),
+        "median_s": waited.median(),
+        "p95_s": waited.quantile(0.95),
+        **{name: _mean(runs, parts) for name, parts in OF_RUN.items()},
+        **{name: _mean(batches, parts) for name, parts in OF_BATCH.items()},
+    }
+
+
+def _mean(rows: pd.DataFrame, parts: Sequence[str]) -> Estimate:
+    """The mean of a sum of columns, without an error where there is only one number, or none."""
+    values = rows[[*parts]].sum(axis=1, skipna=False).dropna()
+    return stats.mean(values) if len(values) > 1 else Estimate(float(values.mean()), np.nan)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the table: estimates as numbers, those that are `BOUNDED` with an interval."""
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        plain[name] = value.value if isinstance(value, Estimate) else value
+        if name in BOUNDED:
+            ends = value.interval(LEVEL) if value.se > 0 else (np.nan, np.nan)
+            low, high = np.clip(ends, 0.0, np.inf if name == "t_last_s" else 1.0)
+            plain |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return plain
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> dict[Any, list[Mapping[str, Any]]]:
+    """Sorted rows by `SERIES`."""
+    lines: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault(tuple(row[name] for name in SERIES), []).append(row)
+    return lines
+
+
+def _growth(line: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float, float]:
+    """The exponent over the sizes of a line, and its interval, if no size has one count only."""
+    means = [row[name] for row in line]
+    if len({row["nodes"] for row in line}) < 3 or not all(mean.value > 0 for mean in means):
+        return (np.nan,) * 3
+    growth = stats.exponent([row["nodes"] for row in line], means)
+    if not np.isfinite([mean.se for mean in means]).all():
+        return growth.value, np.nan, np.nan
+    return (growth.value, *growth.interval(LEVEL))

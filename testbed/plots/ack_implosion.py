@@ -1,0 +1,201 @@
+"""C13: what acknowledgements cost the sender, and its time a copy, as the group grows.
+
+A central sender, and a tree whose nodes acknowledge to the source, each or gathered on the way up,
+or ask for what they miss and say nothing otherwise (NAK). Three panels, as C13 has three parts:
+copies that the source sends, datagrams without data that come back to it, and when the last node
+has the multicast. Lines without points are what theory says; it has none for the time in a tree.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from testbed import metrics, plotting
+from testbed.judging import stats
+from testbed.tables import RunTables
+from testbed.theory import k_ary_tree
+
+TITLE = "what acknowledgements cost the sender"
+NEEDS = (
+    "it needs streams without loss in three ways of acknowledging or more, at several sizes, such "
+    "as the experiment ack_implosion"
+)
+CLAIMS = ("C13",)
+LEVEL = 0.95
+CENTRAL, EACH, GATHERED, NAK = (
+    "centralized, each acknowledges",
+    "tree, each acknowledges to the source",
+    "tree, gathered on the way up",
+    "tree, NAK",
+)
+WAYS = (CENTRAL, EACH, GATHERED, NAK)
+"""In the order of their looks."""
+SHOWN = {
+    "source_data_per_message": ("copies the sender sends", "copies per multicast"),
+    "source_heard_control_per_message": (
+        "answers that it hears",
+        "datagrams per multicast",
+    ),
+    "t_last_ms": ("the last node has it", "milliseconds (mean)"),
+}
+"""Columns of the table by panel: its title, and its axis."""
+
+
+def draw(tables: Sequence[RunTables]) -> Figure | None:
+    numbers = table(tables)
+    if numbers["way"].nunique() < 3 or numbers["nodes"].nunique() < 2:
+        return None
+    figure, panels = plotting.canvas(3, width=13.2, height=5.2, shared=False)
+    for panel, (column, (title, axis)) in zip(panels, SHOWN.items(), strict=True):
+        _draw_panel(panel, numbers, column)
+        panel.set_title(title)
+        panel.set_ylabel(axis + (" (logarithmic)" if panel.get_yscale() == "log" else ""))
+    handles, labels = panels[0].get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))
+    ways = [way for way in WAYS if way in entries]
+    figure.legend(
+        [entries[way] for way in ways],
+        ways,
+        loc="outside upper right",
+        ncols=2,
+        frameon=False,
+        fontsize=10,
+    )
+    plotting.title(figure, "C13", TITLE)
+    plotting.footnote(figure, _footnote(tables, numbers))
+    return figure
+
+
+def table(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """A row a way and size: means, with intervals over three runs or more, and what theory says.
+
+    Counts are per multicast. The time predicted of the central sender is its own mean over the
+    sizes with the slope that a copy at its pace gives.
+    """
+    runs = _runs(tables)
+    rows: list[dict[str, Any]] = []
+    for way in WAYS:
+        mine = runs[runs["way"] == way]
+        for nodes, cell in mine.groupby("nodes"):
+            row = {"way": way, "nodes": nodes, "evidence": cell["evidence"].iloc[0]}
+            row |= {"runs": len(cell)}
+            for column in SHOWN:
+                row |= _mean(column, cell[column])
+            rows.append(row | _counts(cell.iloc[0]))
+    found = pd.DataFrame(rows, columns=None if rows else ["way", "nodes"])
+    return found if found.empty else found.assign(predicted_t_last_ms=_times(found, runs))
+
+
+def _mean(column: str, values: pd.Series[float]) -> dict[str, float]:
+    low, high = stats.mean(values).interval(LEVEL) if len(values) > 2 else (np.nan, np.nan)
+    return {column: values.mean(), f"{column}_low": low, f"{column}_high": high}
+
+
+def _counts(run: pd.Series[Any]) -> dict[str, float]:
+    """What theory says of the counts, N nodes in a complete K-ary tree.
+
+    An inner node answers twice where answers are gathered: that it has the copy, and that all below
+    it have it. With NAK a child says once that it is there.
+    """
+    nodes, options = int(run["nodes"]), json.loads(run["options"])
+    children = inner = math.nan
+    if options.get("tree") == "kary":
+        children = k_ary_tree.most_children(nodes, options["k"])
+        tops = range(1, children + 1)
+        inner = sum(bool(k_ary_tree.below(nodes, options["k"], top)) for top in tops)
+    heard = {CENTRAL: nodes - 1, EACH: nodes - 1, GATHERED: children + inner}
+    heard |= {NAK: children / run["messages"]}
+    return {
+        "predicted_source_data_per_message": nodes - 1 if run["way"] == CENTRAL else children,
+        "predicted_source_heard_control_per_message": heard[run["way"]],
+    }
+
+
+def _times(found: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
+    """Milliseconds to the last node; nan for what is no central sender with a pace."""
+    central = runs[runs["way"] == CENTRAL]
+    times = pd.Series(np.nan, index=found.index)
+    rate = json.loads(central["options"].iloc[0])["rate_mbit"] if len(central) else 0.0
+    if rate:
+        copy_ms = 8 * central["data_bytes"].mean() / (rate * 1e3)
+        own = found[found["way"] == CENTRAL]
+        waits = copy_ms * own["nodes"]
+        times[own.index] = waits + (own["t_last_ms"] - waits).mean()
+    return times
+
+
+def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """Healthy streams without loss and faults whose receivers answer, with `way`."""
+    frames = []
+    for one in tables:
+        runs = metrics.per_run(one).assign(evidence=one.evidence)
+        runs = runs[(runs["kind"] == "stream") & (runs["loss_ratio"] == 0) & (runs["faults"] == "")]
+        runs = runs[~runs["voided"].astype(bool)]
+        ways = [_way(*each) for each in zip(runs["protocol"], runs["options"], strict=True)]
+        frames.append(runs.assign(way=ways, t_last_ms=runs["t_last"] * runs["round_s"] * 1e3))
+    found = pd.concat(frames, ignore_index=True)
+    return found[found["way"] != ""]
+
+
+def _way(protocol: str, options: str) -> str:
+    stated = json.loads(options)
+    if protocol == "centralized":
+        return CENTRAL if stated["mode"] == "ack" else ""
+    if protocol != "tree" or stated["repair"] == "none":
+        return ""
+    if stated["repair"] == "nak":
+        return NAK
+    return GATHERED if stated["aggregate"] else EACH
+
+
+def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
+    for place, way in enumerate(WAYS):
+        rows, look = numbers[numbers["way"] == way], plotting.nth_look(place)
+        rows = rows[rows[column] > 0]
+        if rows.empty:
+            continue
+        bars: Any = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
+        axes.errorbar(
+            rows["nodes"],
+            rows[column],
+            yerr=np.nan_to_num(np.array(bars)).clip(min=0),
+            fmt=look.marker,
+            color=look.colour,
+            ms=7 - place,  # those that lie on each other are seen
+            capsize=3,
+            label=way,
+        )
+        axes.plot(rows["nodes"], rows[f"predicted_{column}"], look.line, color=look.colour, lw=1.3)
+    sizes = sorted(set(numbers["nodes"]))
+    if column == "t_last_ms":  # in proportion to N is a straight line
+        axes.set_xlim(0, max(sizes) * 1.05)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("nodes N")
+        return
+    plotting.size_axis(axes, sizes)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+
+
+def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
+    first = _runs(tables).iloc[0]
+    counts = sorted(set(numbers["runs"]))
+    return (
+        f"n = {' or '.join(map(str, counts))} streams a point, of {first['messages']:g} multicasts "
+        f"each; bars: {LEVEL:.0%} interval of the mean, from three streams on. Lines: N-1; in a "
+        "tree the root's children, two answers of each that has children itself, and with NAK one "
+        "word of each a stream; on the right, for each node more, the time of a copy at the "
+        "sender's pace. "
+        f"{first['evidence']}, {first['topology']}, nothing is lost."
+    )
