@@ -48,7 +48,7 @@ _UP = 0x1
 _LOCAL_PEER, _LOCAL, _BROADCAST = 1, 2, 4
 _DESTINATION, _DEVICE, _GATEWAY, _METRIC = 1, 4, 5, 6
 _ONLINK = 4
-_MAIN_TABLE, _STATIC, _UNICAST, _UNREACHABLE = 254, 4, 1, 7
+_MAIN_TABLE, _STATIC, _UNICAST, _THROW = 254, 4, 1, 9
 _LAST_METRIC = 0xFFFFFFFF
 _SCOPE_GLOBAL, _SCOPE_LINK = 0, 253
 _NEIGHBOUR_ADDRESS, _NEIGHBOUR_MAC = 1, 2
@@ -185,9 +185,13 @@ def route(prefix: Prefix, via: Address | None, index: int, name: str) -> Request
 
 
 def refuse(prefix: Prefix) -> Request:
-    """Answers packets to a prefix with ICMP unreachable where no other route takes them."""
+    """Answers packets to a prefix with ICMP unreachable where no other route takes them.
+
+    The type is "throw", as if there were no route at all: that is counted (InNoRoutes), what a
+    route of type "unreachable" refuses is not.
+    """
     body = _ROUTE.pack(
-        socket.AF_INET, prefix.prefixlen, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_GLOBAL, _UNREACHABLE, 0
+        socket.AF_INET, prefix.prefixlen, 0, 0, _MAIN_TABLE, _STATIC, _SCOPE_GLOBAL, _THROW, 0
     )
     body += number(_METRIC, _LAST_METRIC) + attribute(_DESTINATION, prefix.network_address.packed)
     return Request(_NEWROUTE, CREATE | REPLACE, body, f"refuse packets to {prefix}")

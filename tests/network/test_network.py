@@ -134,7 +134,7 @@ def test_a_packet_to_an_address_that_nobody_has_is_refused_below_the_core() -> N
     graph = hierarchy.build(depth=2, fan_out=2, hosts_per_subnet=1)
     with Network(graph) as net:
         for router in net.routers:
-            routes = router.cmd("ip route show type unreachable")
+            routes = router.cmd("ip route show type throw")
             wanted = graph.unreachable(router.name)
             assert [line.split()[1] for line in routes.splitlines()] == [str(net) for net in wanted]
 
