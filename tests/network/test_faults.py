@@ -13,51 +13,10 @@ from testbed.metrics import per_run
 from testbed.progress import Progress
 from testbed.simulation import simulate
 from testbed.tables import RunTables
+from tests.network.faulty import FILE, busy, fault, heard, run, steps
 from topologies import two_subnets
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
-
-FILE = """
-[grid]
-nodes = 8
-[protocol.push]
-fan_out = 2
-retention = "forever"
-[run]
-repeats = 6
-concurrent = 6
-round_s = 0.4
-horizon_rounds = 15
-linger_rounds = {linger}
-{faults}
-"""
-
-
-def run(folder: Path, faults: str, *settings: str, linger: int = 0) -> RunTables:
-    path = folder / "mine.toml"
-    path.write_text(FILE.format(faults=faults, linger=linger))
-    loaded = experiment.load(str(path), settings=settings)
-    return results.load(emulate(loaded, seed=3, folder=folder, progress=Progress()))
-
-
-def fault(**fields: object) -> str:
-    lines = (
-        f"{key} = {str(value).lower() if isinstance(value, bool) else value!r}"
-        for key, value in fields.items()
-    )
-    return "[[faults]]\n" + "\n".join(lines) + "\n"
-
-
-def steps(tables: RunTables) -> list[dict[str, object]]:
-    """What was done, in the order of time."""
-    return [step for timeline in tables.manifest["timelines"] for step in timeline["played"]]
-
-
-def busy(tables: RunTables, host: int, from_s: float, until_s: float) -> pd.DataFrame:
-    """What a host recorded between two times of its runs, but for the driver's own."""
-    events = tables.events[(tables.events["host"] == host) & (tables.events["run"] > 0)]
-    events = events[events["event"].isin(["tick", "send", "receive", "duplicate", "deliver"])]
-    return events[events["time_ns"].between(from_s * 1e9, until_s * 1e9)]
 
 
 def test_the_dead_do_nothing_and_the_others_get_the_multicast(tmp_path: Path) -> None:
@@ -132,11 +91,8 @@ def test_a_flapping_link_carries_datagrams_in_its_turns_only(tmp_path: Path) -> 
     assert tables.health["unexplained"] == []
     turns = [step["do"] for step in steps(tables)]
     assert turns == ["down", "up"] * 3
-    heard = tables.events[
-        (tables.events["host"] == 1) & tables.events["event"].isin(["receive", "duplicate"])
-    ]
-    # When the kernel took it in, on the clock that the steps were played by.
-    came_ns = heard["time_ns"] - heard["value"]
+    mine = heard(tables)
+    came_ns = mine.loc[mine["host"] == 1, "came_ns"]
     played_ns = [int(str(step["at_ns"])) for step in steps(tables)]
     inside = [
         came_ns.between(down + 50e6, up).sum()
@@ -183,8 +139,8 @@ def test_links_change_with_the_weather(tmp_path: Path) -> None:
     assert tables.health["unexplained"] == []
     assert [step["nodes"] for step in steps(tables)] == [[0], [1]]
     changed, again = (int(str(step["at_ns"])) for step in steps(tables))
-    heard = tables.events[tables.events["event"].isin(["receive", "duplicate"])]
-    came_ns = (heard["time_ns"] - heard["value"])[heard["host"] == 1]
+    mine = heard(tables)
+    came_ns = mine.loc[mine["host"] == 1, "came_ns"]
     assert not came_ns.between(changed + 20e6, again).any()
     assert came_ns.between(again, again + 1e9).any()
 
@@ -341,11 +297,9 @@ def test_a_partition_takes_effect_within_10_ms_at_every_host(tmp_path: Path) -> 
     assert tables.health["unexplained"] == []
     (timeline,) = tables.manifest["timelines"]
     cut, join = timeline["played"]
-    events = tables.events
-    heard = events[events["event"].isin(["receive", "duplicate"])]
-    across = heard[heard["host"].floordiv(16) != heard["peer"].floordiv(16)]
-    # When the kernel took it in: what an agent reads later came through all the same.
-    came_ns = across["time_ns"] - across["value"]
+    mine = heard(tables)
+    across = mine[mine["host"].floordiv(16) != mine["peer"].floordiv(16)]
+    came_ns = across["came_ns"]
     inside = came_ns[(came_ns > cut["at_ns"]) & (came_ns < join["at_ns"])]
     before = came_ns[came_ns.between(cut["at_ns"] - 0.5e9, cut["at_ns"])]
     assert len(before) > 100, "the two sides do talk until then"

@@ -1,0 +1,95 @@
+"""On hosts: faults that end others, times of all sorts, who is hit, and faults of routers."""
+
+from __future__ import annotations
+
+from math import log
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from testbed import experiment, results
+from testbed.emulation import emulate
+from testbed.progress import Progress
+from testbed.simulation import simulate
+from tests.network.faulty import FILE, busy, fault, heard, run
+
+pytestmark = [pytest.mark.network, pytest.mark.in_lab]
+
+
+def test_restart_resume_link_up_and_heal_end_what_other_faults_began(tmp_path: Path) -> None:
+    """Rounds of 0.4 s: all that begins at 0.4 s ends at 2 s, the partition at 2.8 s."""
+    begin = [
+        fault(kind="kill", at_round=1, nodes=[1]),
+        fault(kind="pause", at_round=1, nodes=[2]),
+        fault(kind="link_down", at_round=1, nodes=[3]),
+        fault(kind="link_down", at_round=1, router="r2"),
+        fault(kind="partition", at_round=1, sets=[[4]], source="any"),
+    ]
+    end = [
+        fault(kind="restart", at_round=5),
+        fault(kind="resume", at_round=5, nodes=[2]),
+        fault(kind="link_up", at_round=5, nodes=[3]),
+        fault(kind="link_up", at_round=5, router="r2"),
+        fault(kind="heal", at_round=7),
+    ]
+    tables = run(tmp_path, "".join(begin + end), linger=2)
+    assert tables.health["unexplained"] == []
+    for node in (1, 2):
+        assert busy(tables, node, 0.45, 1.98).empty, node
+        assert not busy(tables, node, 2.4, 4.0).empty, node
+    mine = heard(tables)
+    across = mine[mine["host"].floordiv(4) != mine["peer"].floordiv(4)]
+    for which, until_ns in ((mine["host"] == 3, 2.0e9), (mine["host"] == 4, 2.8e9)):
+        assert not mine.loc[which, "came_ns"].between(0.45e9, until_ns).any()
+        assert (mine.loc[which, "came_ns"] > until_ns).any()
+    assert not across["came_ns"].between(0.45e9, 2.0e9).any()
+    assert (across["came_ns"] > 2.0e9).any()
+    assert (tables.runs["survivors"] == 8).all()
+
+
+def test_who_is_hit_by_share_by_infection_and_by_place(tmp_path: Path) -> None:
+    """The source once half have the multicast, and two of the other subnet, one after the other."""
+    several = fault(kind="kill", at_infected=0.5, nodes="source") + fault(
+        kind="pause", each_round=0.3, nodes=2, within="s2", source="any"
+    )
+    tables = run(
+        tmp_path, several, "run.repeats=2", "run.concurrent=1", "run.horizon_rounds=8", linger=4
+    )
+    assert tables.health["unexplained"] == []
+    for timeline in tables.manifest["timelines"]:
+        (which,) = timeline["runs"]
+        deliveries = tables.deliveries[tables.deliveries["run"] == which].sort_values("time_ns")
+        (kill,) = [step for step in timeline["played"] if step["do"] == "kill"]
+        assert kill["nodes"] == [deliveries["host"].iloc[0]], "who has it first is the source"
+        assert 0 < kill["at_ns"] - deliveries["time_ns"].iloc[3] < 0.1e9
+        pauses = [step for step in timeline["played"] if step["do"] == "pause"]
+        assert {node // 4 for step in pauses for node in step["nodes"]} == {1}
+        due_ns = [log(1 - gone) / log(0.7) * 0.4e9 for gone in (0.25, 0.75)]
+        assert [step["at_ns"] for step in pauses] == pytest.approx(due_ns, abs=0.05e9)
+
+
+def test_faults_of_routers_mean_the_same_on_hosts_and_in_the_simulator(tmp_path: Path) -> None:
+    """Four routers in a line, a subnet each: r0 loses all, the link from r2 to r1 is down."""
+    path = tmp_path / "mine.toml"
+    several = fault(kind="loss", at_round=0, loss_ratio=1.0, router="r0")
+    several += fault(kind="link_down", at_round=0, router="r2")
+    path.write_text(FILE.format(faults=several, linger=0))
+    settings = ("grid.topology=chain", "topology.subnets=4", "run.horizon_rounds=5")
+    loaded = experiment.load(str(path), settings=settings)
+    for carry_out in (emulate, simulate):
+        tables = results.load(carry_out(loaded, seed=3, folder=tmp_path, progress=Progress()))
+        assert tables.health["unexplained"] == []
+        sent = tables.events[tables.events["event"] == "send"]
+        for frame, all_of_them in ((sent, False), (heard(tables), True)):
+            allowed = [passes(a, b) for a, b in pairs(frame)]
+            assert any(allowed) and all(allowed) == all_of_them
+
+
+def passes(a: int, b: int) -> bool:
+    """Nodes 0 and 1 are below r0, 2 and 3 below r1, and so on."""
+    return a // 2 != 0 and b // 2 != 0 and a // 4 == b // 4
+
+
+def pairs(frame: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(frame["host"], frame["peer"], strict=True))
