@@ -186,11 +186,10 @@ class Protocol:
     Options: ClassVar[type[Any]]
     MESSAGES: ClassVar[tuple[type[Message], ...]] = ()
     FIFO: ClassVar[bool] = False
-    """Promises, with its default options, that the multicasts of one origin are delivered in the
-    order of their sending."""
+    """Promises that the multicasts of one origin are delivered in the order of their sending."""
     RELIABLE: ClassVar[bool] = False
-    """Promises, with its default options, that once losses end every node that stays up delivers
-    each multicast of every origin that stays up."""
+    """Promises that once losses end every node that stays up delivers each multicast of every
+    origin that stays up."""
     GROUPS: ClassVar[bool] = False
     """Whether it sends to groups or broadcasts, which a driver has to set up; others may not."""
 
@@ -206,6 +205,11 @@ class Protocol:
         multicasts may have the same name."""
         self.created += 1
         return MessageId(self.view.me, self.created), Store(CREATED, b"%d" % self.created)
+
+    @classmethod
+    def promised(cls, options: Any) -> tuple[bool, bool]:
+        """FIFO and RELIABLE with these options; a subclass says which ones give them up."""
+        return cls.FIFO, cls.RELIABLE
 
     @classmethod
     def check(cls, options: Any, nodes: int) -> None:

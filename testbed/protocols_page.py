@@ -30,8 +30,8 @@ Written by `make docs` from the files in `agents/protocols/`: what their docstri
 options say. A name is what `--protocol` takes, an option is set with
 `--set protocol.NAME.OPTION=VALUE`. Byte 0 of a datagram is its type, by which routers count; *data*
 carries a payload, *control* does not. Every protocol promises that nothing is delivered twice and
-nothing that nobody sent; `testbed check` holds it to that, and to what else it promises with its
-default options.
+nothing that nobody sent; `testbed check` holds it to that, and to what else it promises. Options
+that give up a promise are named in its text.
 """
 
 

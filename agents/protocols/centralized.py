@@ -95,6 +95,11 @@ class Centralized(Protocol):
         self.fifo = Fifo() if self.reliable else Unordered()
 
     @classmethod
+    def promised(cls, options: CentralizedOptions) -> tuple[bool, bool]:
+        answered = options.mode == "ack"
+        return answered, answered and options.max_tries >= CentralizedOptions.max_tries
+
+    @classmethod
     def check(cls, options: CentralizedOptions, nodes: int) -> None:
         options.check()
 

@@ -109,6 +109,11 @@ class Tree(Protocol):
         self.stored: dict[NodeId, tuple[NodeId, ...]] = {}
 
     @classmethod
+    def promised(cls, options: TreeOptions) -> tuple[bool, bool]:
+        patient = options.max_tries >= TreeOptions.max_tries
+        return options.repair != "none", options.repair == "ack" and patient
+
+    @classmethod
     def check(cls, options: TreeOptions, nodes: int) -> None:
         options.check()
 

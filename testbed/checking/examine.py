@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from agents.options import OptionInfo, describe, make
+from agents.options import OptionError, OptionInfo, describe, make
 from agents.registry import Plugin
 from agents.seeds import derive
 from testbed.checking import hostile, purity
@@ -16,10 +18,13 @@ from testbed.checking.schedule import CALM_S, Schedule, draw
 from testbed.checking.world import World
 
 PROMISES = {"FIFO": "order", "RELIABLE": "delivery"}
-SETTLE_S = 90.0
+SETTLE_S = 240.0
 """Calm time in which a reliable protocol has to deliver everything; with timeouts that double, a
-sender may be silent for as long as it has tried."""
+sender may be silent for as long as it has tried. A tree gives up one dead node after the other,
+after 55 s each."""
 STEP_S = 3.0
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No other options than the defaults."""
 
 
 class Failure(NamedTuple):
@@ -27,6 +32,8 @@ class Failure(NamedTuple):
 
     violations: list[str]
     schedule: Schedule
+    values: Mapping[str, Any]
+    """Options other than the defaults."""
 
 
 class Report(NamedTuple):
@@ -44,22 +51,23 @@ class Report(NamedTuple):
         return self.failure is None and not self.impurities
 
 
-def play(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any] | None = None) -> World:
-    """Runs a schedule until a reliable protocol has delivered everything, or its time is over."""
-    world = World(plugin, options(plugin, schedule, values or {}), schedule)
-    world.advance(CALM_S + STEP_S)
-    while world.now < CALM_S + SETTLE_S and plugin.protocol.RELIABLE and not values:
-        if not violations(world.history, plugin.protocol):
-            break
-        world.advance(world.now + STEP_S)
-    return world
+def play(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any]) -> tuple[World, list[str]]:
+    """Runs a schedule until a reliable protocol has delivered everything, or its time is over;
+    returns with the world what went wrong in it."""
+    chosen = options(plugin, schedule, values)
+    fifo, reliable = plugin.protocol.promised(chosen)
+    world = World(plugin, chosen, schedule)
+    while True:
+        world.advance(max(world.now, CALM_S) + STEP_S)
+        found = violations(world.history, fifo=fifo, reliable=reliable)
+        if not (found and reliable) or world.now >= CALM_S + SETTLE_S:
+            return world, found
 
 
-def wrong(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any] | None = None) -> list[str]:
+def wrong(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any] = NOTHING) -> list[str]:
     """What the protocol does wrong in a schedule, and whether a repetition differs."""
-    world = play(plugin, schedule, values)
-    found = violations(world.history, plugin.protocol, promised=not values)
-    if not found and play(plugin, schedule, values).actions != world.actions:
+    world, found = play(plugin, schedule, values)
+    if not found and play(plugin, schedule, values)[0].actions != world.actions:
         found = ["the same seed and the same messages gave other actions"]
     return found
 
@@ -75,11 +83,23 @@ def options(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any]) -> An
     return made
 
 
-def variants(plugin: Plugin) -> Iterator[dict[str, Any]]:
-    """Options that differ from the defaults in one choice."""
+def variants(plugin: Plugin, schedule: Schedule) -> Iterator[dict[str, Any]]:
+    """Options that differ from the defaults in one choice or switch, or in a whole number that is
+    as low as it may be or one more; without those that the protocol refuses."""
     for info in describe(plugin.protocol.Options):
         for value in _others(info):
-            yield {info.name: value}
+            values = {info.name: value}
+            if fits(plugin, schedule, values):
+                yield values
+
+
+def fits(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any]) -> bool:
+    """Whether the protocol takes these options in a group of that size."""
+    try:
+        options(plugin, schedule, values)
+    except OptionError:
+        return False
+    return True
 
 
 def examine(
@@ -88,28 +108,34 @@ def examine(
     seed: int,
     step: Callable[[], None] = lambda: None,
 ) -> Report:
-    """Plays schedules with the default options until one fails; `step` is called after each."""
+    """Plays schedules until one fails, each with the defaults and with one of the variants in turn;
+    `step` is called after each."""
     promises = [PROMISES[name] for name in PROMISES if getattr(plugin.protocol, name)]
     if impure := purity.impurities(plugin.path.read_text()):
         return Report(plugin.name, 0, promises, None, impure)
     for number in range(schedules):
         schedule = draw(derive(seed, "schedule", number))
-        for find in (wrong, hostile_wrong):
-            if find(plugin, schedule):
-                simplest = shrink(schedule, partial(find, plugin))
-                failure = Failure(find(plugin, simplest), simplest)
+        others = [*variants(plugin, schedule)]
+        turn = others[number % len(others)] if others else NOTHING
+        for find, values in ((wrong, NOTHING), (hostile_wrong, NOTHING), (wrong, turn)):
+            failing = partial(find, plugin, values=values)
+            if failing(schedule):
+                simplest = shrink(schedule, failing)
+                failure = Failure(failing(simplest), simplest, values)
                 return Report(plugin.name, number + 1, promises, failure, [])
         step()
     return Report(plugin.name, schedules, promises, None, [])
 
 
-def hostile_wrong(plugin: Plugin, schedule: Schedule) -> list[str]:
+def hostile_wrong(
+    plugin: Plugin, schedule: Schedule, values: Mapping[str, Any] = NOTHING
+) -> list[str]:
     """What the protocol does wrong when strange datagrams come in between."""
-    return hostile.violations(plugin, options(plugin, schedule, {}), schedule)
+    return hostile.violations(plugin, options(plugin, schedule, values), schedule)
 
 
 def shrink(schedule: Schedule, fails: Callable[[Schedule], object]) -> Schedule:
-    """Leaves out of a failing schedule what it fails without."""
+    """Leaves out of a failing schedule what it fails without, as far as the options fit."""
     simpler: list[dict[str, Any]] = [
         *({"crashes": (crash,)} for crash in schedule.crashes),
         {"crashes": ()},
@@ -123,12 +149,16 @@ def shrink(schedule: Schedule, fails: Callable[[Schedule], object]) -> Schedule:
     ]
     for change in simpler:
         candidate = replace(schedule, **change)
-        if fails(candidate):
-            schedule = candidate
+        with suppress(OptionError):
+            if fails(candidate):
+                schedule = candidate
     return schedule
 
 
 def _others(info: OptionInfo) -> list[Any]:
     if info.kind is bool:
         return [not info.default]
-    return [choice for choice in info.choices if choice != info.default]
+    found: list[Any] = [*info.choices]
+    if info.kind is int and info.low is not None:
+        found = [int(info.low), int(info.low) + 1]
+    return [value for value in found if value != info.default]

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from agents.api import MessageId, NodeId, Protocol
+from agents.api import MessageId, NodeId
 from testbed.checking.world import Happening
 
 
-def violations(
-    history: Sequence[Happening], protocol: type[Protocol], *, promised: bool = True
-) -> list[str]:
-    """What the protocol did wrong, one line each.
-
-    Without `promised` (a run with other options than the defaults) order and delivery are not asked
-    for.
-    """
+def violations(history: Sequence[Happening], *, fifo: bool, reliable: bool) -> list[str]:
+    """What the protocol did wrong, one line each; order and delivery are asked for if promised."""
     found = [*_errors(history), *_repeated(history), *_created(history)]
-    if promised and protocol.FIFO:
+    if fifo:
         found += _out_of_order(history)
-    if promised and protocol.RELIABLE:
+    if reliable:
         found += _missing(history)
     return found
 

@@ -33,7 +33,11 @@ def document(report: Report) -> dict[str, Any]:
     failure = report.failure
     found = None
     if failure is not None:
-        found = {"violations": failure.violations, "schedule": asdict(failure.schedule)}
+        found = {
+            "violations": failure.violations,
+            "schedule": asdict(failure.schedule),
+            "options": dict(failure.values),
+        }
     return {
         "schema": 1,
         "protocol": report.protocol,
@@ -66,3 +70,5 @@ def show(report: Report) -> None:
     if len(failure.violations) > SHOWN:
         click.echo(f"  and {len(failure.violations) - SHOWN} more")
     click.echo(f"  the simplest schedule found: {failure.schedule}")
+    for name, value in failure.values.items():
+        click.echo(f"  with {name}={value}; the other options have their defaults")

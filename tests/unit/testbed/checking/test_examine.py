@@ -11,12 +11,14 @@ import pytest
 
 from agents import registry
 from agents.api import Actions, Deliver, Message, MessageId, Note, Protocol, SetTimer, Store
+from agents.options import make
 from agents.parts.ordering import Fifo
 from agents.parts.rumours import Rumours
+from agents.protocols.tree import Tree
 from agents.registry import Plugin
 from agents.seeds import derive
 from testbed import cli
-from testbed.checking import examine, purity
+from testbed.checking import examine, purity, report
 from testbed.checking.schedule import Schedule, draw
 from testbed.checking.world import World
 
@@ -98,6 +100,46 @@ def test_a_failing_schedule_is_made_simple() -> None:
     failure = examine.examine(plugin, 1, seed=1).failure
     assert failure is not None
     assert failure.schedule.crashes == () and failure.schedule.nodes == 2
+
+
+def test_a_promise_that_an_option_breaks_is_found_and_the_option_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plugin = mutant("centralized", promised=classmethod(lambda cls, options: (True, True)))
+    found = examine.examine(plugin, SCHEDULES, seed=1)
+    assert found.failure is not None
+    assert found.failure.values in ({"mode": "fire_and_forget"}, {"max_tries": 1})
+    assert "never delivered" in found.failure.violations[0]
+    report.show(found)
+    ((name, value),) = found.failure.values.items()
+    assert f"with {name}={value}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "tried"),
+    [
+        ("tree", {"repair": "nak"}, True),
+        ("tree", {"aggregate": False}, True),
+        ("rmtp", {"window": 1}, True),
+        ("pbcast", {"multicast_after": 1}, True),
+        ("pbcast", {"retransmission_limit": 0}, True),
+        ("pbcast", {"retransmission_limit": 1}, False),  # refused
+        ("srm", {"give_up_s": 0.0}, False),
+    ],
+)
+def test_switches_choices_and_low_numbers_are_tried(
+    name: str, values: dict[str, Any], tried: bool
+) -> None:
+    assert (values in examine.variants(registry.load(name), Schedule())) == tried
+
+
+def test_options_that_give_a_promise_up_are_not_held_to_it() -> None:
+    promised = {
+        repair: Tree.promised(make(Tree.Options, {"repair": repair}))
+        for repair in ("ack", "nak", "none")
+    }
+    assert promised == {"ack": (True, True), "nak": (True, False), "none": (False, False)}
+    assert Tree.promised(make(Tree.Options, {"max_tries": 1})) == (True, False)
 
 
 def test_values_stored_come_back_and_nothing_else_does() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from agents.api import MessageId
-from agents.protocols.centralized import Centralized
-from agents.protocols.push import Push
 from testbed.checking.invariants import violations
 from testbed.checking.world import Happening
 
@@ -46,14 +44,16 @@ RIGHT = [
 
 @pytest.mark.parametrize(("text", "told"), WRONG)
 def test_a_broken_promise_is_told(text: str, told: str) -> None:
-    assert told in "\n".join(violations(history(SENT + text), Centralized))
+    assert told in "\n".join(violations(history(SENT + text), fifo=True, reliable=True))
 
 
 @pytest.mark.parametrize("text", RIGHT)
 def test_a_kept_promise_is_not(text: str) -> None:
-    assert violations(history(SENT + text), Centralized) == []
+    assert violations(history(SENT + text), fifo=True, reliable=True) == []
 
 
 def test_order_and_delivery_are_asked_of_those_who_promise_them() -> None:
-    assert violations(history(SENT + "1:deliver:3 1:deliver:1"), Push) == []
-    assert violations(history(SENT + "1:deliver:3"), Centralized, promised=False) == []
+    late = history(SENT + "1:deliver:3 1:deliver:1")
+    assert violations(late, fifo=False, reliable=False) == []
+    assert "after number 3" in violations(late, fifo=True, reliable=False)[0]
+    assert "never delivered (0, 2)" in violations(late, fifo=False, reliable=True)[0]
