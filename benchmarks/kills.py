@@ -4,7 +4,8 @@
 
 Each process of the chain is killed in its turn: the shell, sudo (a stand-in of that name), make and
 its recipe above the command, the command itself, its lab's first process, the payload, the agents'
-zygote, an agent, and the process that delays packets, where the kernel cannot. Clean means: no
+zygote, an agent, and the process that delays packets, where the kernel cannot; each in every phase
+in which there is one: before there is a lab, while it is built, with agents, after them. Clean: no
 process, interface, namespace, mount or lock, no file outside of the results folder, and inside it
 whole runs and `.partial-*` only. 200 kills take 20 minutes.
 """

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -29,17 +30,27 @@ from topologies import two_subnets
 ROOT = Path(__file__).parents[2]
 WAIT = '"$@"; exit $?'
 
-LIFE_S = 5.0
-"""Instants are drawn from so long after the start: the short command takes 4 s on 2 idle cores."""
+INTO_S = {"start": 0.5, "build": 1.0, "run": 1.5, "stop": 1.0}
+"""How long each phase of the short command takes on 2 idle cores: before there is a lab, until
+there are agents, with them, and after them. An instant is drawn from so long after the beginning
+of a phase, so that a slow machine has its kills in all of them, too."""
+LIFE_S = 25.0
 GONE_S = lab.GRACE_S + 10.0
 """By then all must be gone; what lives on runs for `LONG` multicasts, over a minute."""
 SHORT, LONG = 2, 5000
 FONTS = (".cache/matplotlib", ".config/matplotlib")
+ORDER = tuple(INTO_S)
 MISSES = 10
 """In a row that mean that something is wrong; of roles that come late, half may miss."""
 
 _CHAIN = ("shell", "sudo", "make", "recipe", "command")
-ROLES = (*_CHAIN, "lab", "payload", "zygote", "agent", "queue")
+PHASES = {
+    **dict.fromkeys(_CHAIN, ("start", "build", "run", "stop")),
+    **dict.fromkeys(("lab", "payload"), ("build", "run", "stop")),
+    **dict.fromkeys(("zygote", "queue"), ("build", "run")),
+    "agent": ("run",),
+}
+"""When there is a process to play each role."""
 _SURVIVED = ("agent", "queue")
 """Roles whose death ends the command no sooner: an agent is replaced, and without the process that
 delays packets the runs go on to be void."""
@@ -87,19 +98,23 @@ def _series(kills: int, rng: Random, report: Callable[[Kill], None]) -> list[Kil
     (work / "sudo").symlink_to("/bin/sh")
     # Where the kernel delays packets by itself there is no process for it.
     backend = choose(two_subnets.build(hosts=4, access_delay_ms=1))
-    roles = [role for role in ROLES if role != "queue" or isinstance(backend, Nfqueue)]
+    queues = isinstance(backend, Nfqueue)
+    roles = [
+        (role, phase) for role in PHASES for phase in PHASES[role] if role != "queue" or queues
+    ]
     done: list[Kill] = []
     missed = 0
     while len(done) < kills:
         turn, place = divmod(len(done), len(roles))
-        role = roles[place]
-        repeats = SHORT if role in _SURVIVED or (turn + place) % 2 == 0 else LONG
-        found = one(work, role, rng.random() * LIFE_S, repeats)
+        role, phase = roles[place]
+        ends = role in _SURVIVED or phase == "stop"
+        repeats = SHORT if ends or (turn + place) % 2 == 0 else LONG
+        found = one(work, role, phase, rng.random() * INTO_S[phase], repeats)
         if found is None:  # there was no such process any more at that instant
             missed += 1
             if missed == MISSES:
                 raise RuntimeError(
-                    f"{MISSES} commands in a row had no {role} to kill; do they start?"
+                    f"{MISSES} commands in a row had no {role} to kill in {phase}; do they start?"
                 )
             continue
         missed = 0
@@ -119,18 +134,26 @@ def _cover(folder: str) -> None:
     os.close(kept)
 
 
-def one(work: Path, role: str, at_s: float, repeats: int) -> Kill | None:
-    """One command, killed; None when it ended, or made no such process, before it could be."""
+def one(work: Path, role: str, wanted: str, into_s: float, repeats: int) -> Kill | None:
+    """One command, killed so long after the beginning of a phase, in a later one if that is over.
+
+    None when it ended, or made no such process, before it could be.
+    """
     before = _world()
     began = time.monotonic()
     command = _start(work, repeats)
-    victim = 0
-    while not victim or time.monotonic() < began + at_s:
-        if command.poll() is not None or time.monotonic() > began + 5 * LIFE_S:
+    victim, phase = 0, "start"
+    due = began + into_s if wanted == phase else inf
+    while not victim or time.monotonic() < due:
+        if command.poll() is not None or time.monotonic() > began + LIFE_S:
             break
         time.sleep(0.001)
+        phase = _phase(command.pid, phase)
+        if due == inf and ORDER.index(phase) >= ORDER.index(wanted):
+            due = time.monotonic() + into_s
         victim = _find(role, command.pid)
-    phase = _phase(command.pid)
+    if time.monotonic() < due:
+        victim = 0
     killed_s = time.monotonic()
     if victim and not _killed(victim):
         victim = 0
@@ -214,13 +237,13 @@ def _runs(pid: int, file: bytes) -> bool:
         return False
 
 
-def _phase(top: int) -> str:
-    """How far the command has got: `start` (no lab yet), `build`, `run`, or `stop`."""
+def _phase(top: int, last: str) -> str:
+    """How far the command has got, that was in phase `last`."""
     if _find("agent", top):
         return "run"
-    if not _find("payload", top):
-        return "start"
-    return "stop" if list(Path("/tmp/work/results").glob(f"killed/{PARTIAL}*/*")) else "build"
+    if last in ("run", "stop"):
+        return "stop"
+    return "build" if _find("lab", top) else "start"
 
 
 def _kill(pid: int) -> None:
