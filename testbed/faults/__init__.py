@@ -41,6 +41,7 @@ WHEN = ("at_s", "at_round", "at_infected", "between_rounds", "each_round")
 LENGTH = ("for_s", "for_rounds")
 SOURCE = ("excluded", "included", "any")
 
+_AT_ONCE = ("at_s", "at_round", "at_infected", "between_rounds")
 _NODES = ("nodes", "within", "source")
 _LENGTHENED = (*WHEN, *LENGTH)
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -53,11 +54,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "link_down": (*_LENGTHENED, *_NODES, "router"),
     "link_up": (*WHEN, *_NODES, "router"),
     "flap": (*_LENGTHENED, *_NODES, "router", "share", "period_s"),
-    "partition": ("at_s", "at_round", "at_infected", *LENGTH, "sets", "within", "source"),
-    "heal": ("at_s", "at_round", "at_infected"),
-    "loss": ("at_s", "at_round", "at_infected", *LENGTH, *_NODES, "router", "loss_ratio"),
-    "churn": ("at_s", "at_round", *LENGTH, *_NODES, "leave_ratio", "away_rounds"),
-    "weather": ("at_s", "at_round", "profile"),
+    "partition": (*_AT_ONCE, *LENGTH, "sets", "within", "source"),
+    "heal": _AT_ONCE,
+    "loss": (*_AT_ONCE, *LENGTH, *_NODES, "router", "loss_ratio"),
+    "churn": (*_AT_ONCE, *LENGTH, *_NODES, "leave_ratio", "away_rounds"),
+    "weather": (*_AT_ONCE, "profile"),
 }
 """The fields of each kind beside `kind`."""
 
@@ -70,6 +71,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "churn": ("leave_ratio", "away_rounds"),
     "weather": ("profile",),
 }
+
+TOGETHER = ("partition", "heal", "loss", "weather")
+"""The kinds that begin at one time, whatever nodes they concern."""
 
 Selector = int | float | str | tuple[int, ...]
 """Whom a fault hits: a fraction (0.5), a number of nodes (3), a list of their numbers, or the name
@@ -89,7 +93,8 @@ class Fault:
     at_infected: float | None = None
     """When this fraction of all nodes has the multicast, 0..1."""
     between_rounds: tuple[float, float] | None = None
-    """Each node at a time of its own, uniform between these rounds."""
+    """Each node at a time of its own, uniform between these rounds; what is of no single node
+    (`TOGETHER`, a router) at one such time."""
     each_round: float | None = None
     """Each node at a time of its own: of those left, this share in each round, 0..1."""
     for_s: float | None = None
@@ -291,11 +296,11 @@ def _check_times(where: str, kind: str, values: Mapping[str, Any]) -> None:
 
 def _check_place(where: str, kind: str, values: Mapping[str, Any]) -> None:
     if "router" in values:
-        for name in (*_NODES, "between_rounds", "each_round"):
+        for name in (*_NODES, "each_round"):
             if name in values:
                 raise UsageError(f"{where}: says router and {name}; a router has no {name}")
         return
-    if kind in ("restart", "resume", "link_up"):
+    if kind in ("restart", "resume", "link_up") and "each_round" not in values:
         return  # by default all that are concerned
     if "nodes" in FIELDS[kind] and "nodes" not in values:
         raise UsageError(f"{where}: says no nodes; add nodes = 0.5, say")

@@ -19,7 +19,7 @@ from random import Random
 
 from agents.seeds import derive
 from testbed.errors import UsageError, near
-from testbed.faults import Fault, Selector, after_source, weather
+from testbed.faults import TOGETHER, Fault, Selector, after_source, weather
 from testbed.faults.timeline import ALL, Step, Timeline
 from topologies.graph import Graph
 
@@ -92,8 +92,9 @@ class Drawing:
         """When the fault begins, and for whom."""
         if fault.between_rounds is not None:
             low, high = fault.between_rounds
-            for node in hit:
-                yield rng.uniform(low, high) * self.round_s, (node,)
+            alone = bool(hit) and fault.kind not in TOGETHER
+            for nodes in [(node,) for node in hit] if alone else [hit]:
+                yield rng.uniform(low, high) * self.round_s, nodes
         elif fault.each_round is not None:
             rounds = _dealt(fault.each_round, len(hit))
             for place, node in enumerate(rng.sample(hit, len(hit))):

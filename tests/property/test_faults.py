@@ -30,9 +30,9 @@ when = st.one_of(
     st.fixed_dictionaries({"at_round": st.sampled_from([0, 0.5, 2, 3.25])}),
     st.fixed_dictionaries({"at_infected": st.sampled_from([0.3, 0.7])}),
 )
+at_once = st.one_of(when, st.fixed_dictionaries({"between_rounds": st.just([1, 4])}))
 spread = st.one_of(
-    when,
-    st.fixed_dictionaries({"between_rounds": st.just([1, 4])}),
+    at_once,
     st.fixed_dictionaries({"each_round": st.sampled_from([0.05, 0.3])}),
 )
 lasting = st.fixed_dictionaries({}, optional={"for_rounds": st.sampled_from([0.5, 1, 3])})
@@ -49,16 +49,18 @@ some_fault = st.one_of(
     kind("kill", spread, lasting, hitting),
     kind("pause", spread, lasting, hitting),
     kind("link_down", spread, lasting, hitting),
-    kind("link_down", when, lasting, st.just({"router": "r2"})),
-    kind("partition", when, lasting, st.sampled_from([{"sets": ["s1"]}, {"sets": [3, 2]}])),
+    kind("link_down", at_once, lasting, st.just({"router": "r2"})),
+    kind("partition", at_once, lasting, st.sampled_from([{"sets": ["s1"]}, {"sets": [3, 2]}])),
     kind("slow", when, hitting, st.just({"share": 0.5, "period_s": 0.4})),
     kind("flap", when, hitting, st.just({"share": 0.5, "period_s": 0.8})),
-    kind("loss", when, lasting, hitting, st.just({"loss_ratio": 0.6})),
+    kind("loss", at_once, lasting, hitting, st.just({"loss_ratio": 0.6})),
     kind("clock_step", when, hitting, st.sampled_from([{"seconds": 5}, {"seconds": -5}])),
-    kind("churn", hitting, st.just({"leave_ratio": 0.3, "away_rounds": 1, "for_rounds": 6})),
-    kind("heal", when),
-    kind("restart", when),
-    kind("resume", when),
+    kind(
+        "churn", at_once, hitting, st.just({"leave_ratio": 0.3, "away_rounds": 1, "for_rounds": 6})
+    ),
+    kind("heal", at_once),
+    kind("restart", at_once),
+    kind("resume", at_once),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from testbed.faults.drawing import Drawing
 from testbed.faults.timeline import Playback, State, Step, Timeline
 from topologies import two_subnets
 
+RECORDED = Path(__file__).parents[3] / "recorded"
 GRAPH = two_subnets.build(hosts=8)
 ROUND_S = 0.5
 
@@ -126,6 +128,40 @@ def test_random_times_are_uniform_between_their_rounds() -> None:
     assert len(times) == 1200
     assert min(times) >= 1.0 and max(times) < 2.0
     assert np.mean(times) == pytest.approx(1.5, abs=5 * 1 / math.sqrt(12 * 1200))
+
+
+@pytest.mark.parametrize(
+    ("fault", "nodes"),
+    [
+        ({"kind": "partition", "sets": ["s1"], "source": "any"}, (0, 1, 2, 3)),
+        ({"kind": "heal"}, ()),
+        ({"kind": "loss", "nodes": "s2", "loss_ratio": 0.5}, (4, 5, 6, 7)),
+        ({"kind": "loss", "router": "r1", "loss_ratio": 0.5}, ()),
+        ({"kind": "link_down", "router": "r1"}, ()),
+        ({"kind": "restart"}, ()),
+        ({"kind": "weather", "profile": str(RECORDED / "weather" / "day.csv")}, (0,)),
+    ],
+)
+def test_what_is_of_no_single_node_begins_at_one_random_time(
+    fault: dict[str, Any], nodes: tuple[int, ...]
+) -> None:
+    first = [drawn({**fault, "between_rounds": [2, 4]}, seed=s).steps for s in range(100)]
+    assert {steps[0].nodes for steps in first} == {nodes}
+    assert {len(steps) for steps in first} == {3 if fault["kind"] == "weather" else 1}
+    times = [steps[0].at_s for steps in first]
+    assert 1.0 <= min(times) < 1.1 and 1.9 < max(times) < 2.0
+    assert first[0] == drawn({**fault, "between_rounds": [2, 4]}, seed=0).steps
+
+
+def test_churn_may_wait_for_an_infected_fraction_or_begin_at_random_times() -> None:
+    churn = {"kind": "churn", "nodes": "all", "leave_ratio": 0.5, "away_rounds": 1, "source": "any"}
+    waiting = drawn({**churn, "at_infected": 0.5}).steps
+    assert {step.infected for step in waiting} == {0.5}
+    assert [(s.at_s, s.do, s.nodes) for s in waiting] == [
+        (s.at_s, s.do, s.nodes) for s in drawn(churn).steps
+    ]
+    later = drawn({**churn, "between_rounds": [4, 8]}).steps
+    assert later[0].at_s > 2.0 and {step.nodes for step in later} == {(n,) for n in range(8)}
 
 
 def test_a_share_in_each_round_falls_whoever_is_drawn() -> None:

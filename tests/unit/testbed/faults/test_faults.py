@@ -75,7 +75,12 @@ def test_every_kind_has_an_example_that_is_accepted() -> None:
         ({"kind": "slow", "nodes": 1, "at_s": 1}, "says no share"),
         ({"kind": "partition", "at_s": 1, "sets": []}, "write a list of nodes"),
         ({"kind": "link_down", "at_s": 1, "router": "r1", "nodes": 1}, "says router and nodes"),
-        ({"kind": "heal", "between_rounds": [1, 2]}, "no field between_rounds"),
+        ({"kind": "heal", "each_round": 0.1}, "no field each_round"),
+        ({"kind": "restart", "each_round": 0.1}, "says no nodes"),
+        (
+            {"kind": "flap", "each_round": 0.1, "router": "r1", "share": 0.5, "period_s": 1},
+            "a router",
+        ),
         ("kill", "write each as a table"),
     ],
 )
