@@ -12,7 +12,7 @@ from testbed import experiment, results
 from testbed.emulation import emulate
 from testbed.progress import Progress
 from testbed.simulation import simulate
-from tests.network.faulty import FILE, busy, fault, heard, run
+from tests.network.faulty import FILE, busy, fault, heard, run, steps
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
@@ -46,6 +46,30 @@ def test_restart_resume_link_up_and_heal_end_what_other_faults_began(tmp_path: P
     assert not across["came_ns"].between(0.45e9, 2.0e9).any()
     assert (across["came_ns"] > 2.0e9).any()
     assert (tables.runs["survivors"] == 8).all()
+
+
+def test_faults_that_come_and_go_do_not_undo_those_that_last(tmp_path: Path) -> None:
+    """Hosts 1 to 3 are hit for good at 1.2 s, in the midst of turns."""
+    turns = {"at_s": 0, "share": 0.5, "period_s": 0.4}
+    several = [
+        fault(kind="churn", at_s=0, nodes=[1], leave_ratio=0.9, away_rounds=0.5),
+        fault(kind="slow", nodes=[2], **turns),
+        fault(kind="flap", nodes=[3], **turns),
+        fault(kind="kill", at_s=1.2, nodes=[1]),
+        fault(kind="pause", at_s=1.2, nodes=[2]),
+        fault(kind="link_down", at_s=1.2, nodes=[3]),
+    ]
+    tables = run(tmp_path, "".join(several), "run.horizon_rounds=7")
+    assert tables.health["unexplained"] == []
+    assert all(list(each) == [1, 2, 3] for each in tables.runs["faulty"])
+    done = steps(tables)
+    for node in (1, 2, 3):
+        mine = [int(str(step["at_ns"])) for step in done if step["nodes"] == [node]]
+        assert len(mine) > 1 and max(mine) < 1.25e9, "nothing is done to it afterwards"
+    hearing = heard(tables)
+    late = hearing.loc[hearing["host"].isin([1, 2, 3]), "came_ns"] > 1.25e9
+    assert not late.any()
+    assert (hearing["came_ns"] > 1.5e9).any()
 
 
 def test_who_is_hit_by_share_by_infection_and_by_place(tmp_path: Path) -> None:
