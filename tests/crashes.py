@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from testbed.disk import PARTIAL
+
 OPERATIONS = {
     *("open", "write", "close", "fsync", "flock", "truncate", "link", "symlink"),
     *("rename", "replace", "mkdir", "unlink", "remove", "rmdir"),
@@ -18,7 +20,10 @@ OPERATIONS = {
 
 
 def states(folder: Path, into: Path, work: Callable[[], Any]) -> list[Path]:
-    """Copies of a folder, each different from the one before, as `work` changes it."""
+    """Copies of a folder, each different from the one before, as `work` changes it.
+
+    How far a partial folder has got makes no difference: all of it is thrown away.
+    """
     found: list[Path] = []
     last = ""
 
@@ -32,7 +37,7 @@ def states(folder: Path, into: Path, work: Callable[[], Any]) -> list[Path]:
             found.append(into / f"{len(found):03}")
             shutil.copytree(folder, found[-1], symlinks=True)
 
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     sys.setprofile(look)
     try:
         work()
@@ -44,6 +49,8 @@ def states(folder: Path, into: Path, work: Callable[[], Any]) -> list[Path]:
 def _content(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
+        if any(above.name.startswith(PARTIAL) for above in path.parents):
+            continue
         digest.update(f"{path} {path.is_symlink() and path.readlink()}\n".encode())
         if path.is_file() and not path.is_symlink():
             digest.update(path.read_bytes())

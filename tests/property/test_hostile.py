@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from agents import registry
 from agents.parts import srm_sessions
-from tests.fuzzing import TARGETS, mutated
+from benchmarks import fuzz
+from tests.fuzzing import TARGETS, Target, mutated
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -35,6 +37,17 @@ def test_a_node_that_fails_on_a_message_is_noticed(monkeypatch: pytest.MonkeyPat
     with pytest.raises(struct.error):
         for sample in TARGETS["messages of srm"].corpus:
             TARGETS["messages of srm"].feed(sample)
+
+
+def test_an_input_on_which_a_decoder_hangs_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz, "SLOW_S", 0.05)
+
+    def hang(data: bytes) -> None:
+        while data == b"bad":
+            with suppress(Exception):  # as decoders that take any error of a library for a damage
+                sum(range(1000))
+
+    assert fuzz.failing(Target(hang, [b"good"]), [b"good", b"bad"]) == b"bad"
 
 
 @pytest.mark.parametrize("name", TARGETS)

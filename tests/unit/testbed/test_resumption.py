@@ -196,9 +196,12 @@ def whole(folder: Path) -> Path:
 
 
 def test_wherever_a_validation_is_killed_it_redoes_what_was_under_way_and_no_more(
-    tmp_path: Path, ran: list[str]
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after each operation on a file, and gone on with from what is there then."""
+    monkeypatch.setattr(
+        metadata, "_run", lambda _: ""
+    )  # asks other programs, which take their time
     plan = plans.make(CLAIMS, "quick", (*SETTINGS, "nodes=4", "repeats=1", "rounds=1"), {})
     names = [step.name for step in plan.steps]
     folder = tmp_path / "results"
@@ -231,6 +234,23 @@ def test_wherever_a_validation_is_killed_it_redoes_what_was_under_way_and_no_mor
         assert list(carried_out(ledger, folder)) == names
         assert ran == names[len(said) :], "what is in the ledger is not done again"
         assert not list(folder.glob("validation/*.jsonl"))
+
+
+def test_a_kill_while_a_validation_goes_on_loses_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    with resumption.begin(folder, {}, 1) as ledger:
+        ledger.add("latency", whole(folder))
+    (path,) = folder.glob("validation/*")
+    with path.open("a") as file:
+        file.write('{"experiment": "core_l')
+
+    def gone_on() -> None:
+        with resumption.resume(folder, {}, None) as ledger:
+            ledger.add("core_load", folder)
+
+    killed = [_lines(state) for state in states(folder, tmp_path / "killed", gone_on)]
+    assert killed[0] == ["latency"] and killed[-1] == ["latency", "core_load"]
+    assert all(names[:1] == ["latency"] for names in killed)
 
 
 def _lines(state: Path) -> list[str]:
