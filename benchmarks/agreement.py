@@ -30,6 +30,7 @@ from testbed.judging.stats import holm
 
 RUN = ("delivery_ratio", "t_ave", "t_last", "source_data_per_message", "source_control_per_message")
 RUN += ("data_per_message", "control_per_message", "duplicates_per_message")
+RUN += ("source_heard_control_per_message", "control_heard_per_member")
 DELAYS = ("t_ave", "t_last")
 BATCH = ("core_data_per_message", "core_control_per_message")
 CELL = ["protocol", "nodes", "loss_ratio"]

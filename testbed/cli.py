@@ -285,9 +285,14 @@ def check(protocol: str, schedules: int, seed: int | None, as_json: bool) -> int
 @cli.command()
 @click.argument("run")
 @click.argument("names", nargs=-1, metavar="[PLOT ...]")
+@click.option(
+    "--with", "further", multiple=True, metavar="RUN", help="Draws its runs, too; repeatable."
+)
 @results_option
 @as_json
-def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
+def plot(
+    run: str, names: tuple[str, ...], further: tuple[str, ...], results: Path, as_json: bool
+) -> int:
     """Draws the plots of a run again, from its tables.
 
     All that apply, or those named. RUN is a run directory, an experiment's name for its latest
@@ -297,7 +302,8 @@ def plot(run: str, names: tuple[str, ...], results: Path, as_json: bool) -> int:
     from testbed import results as directories
 
     run_dir = directories.find(run, results)
-    files = {name: str(path) for name, path in redraw.redraw(run_dir, names).items()}
+    others = [directories.find(each, results) for each in further]
+    files = {name: str(path) for name, path in redraw.redraw(run_dir, names, others).items()}
     if as_json:
         print_json({"schema": 1, "run_dir": str(run_dir), "plots": files})
     elif files:

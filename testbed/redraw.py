@@ -10,13 +10,16 @@ from testbed.intact import RunError
 from testbed.tables import RunTables
 
 
-def redraw(run_dir: Path, chosen: Sequence[str] = ()) -> dict[str, Path]:
+def redraw(
+    run_dir: Path, chosen: Sequence[str] = (), further: Sequence[Path] = ()
+) -> dict[str, Path]:
     """Writes into `plots/` of the run directory; the PNG of each plot's name.
 
+    The runs of `further` directories are drawn with its own.
     Draws all that the tables hold data for when none is chosen; raises `UsageError` for a name
     that is no plot, or for which there is no data, and `ResultsError` when the disk takes no more.
     """
-    tables = tables_of(run_dir)
+    tables = [table for each in (run_dir, *further) for table in tables_of(each)]
     with disk.writing(run_dir / "plots"):
         drawn = plots.draw(tables, run_dir / "plots", chosen)
     results.hand_over(run_dir)

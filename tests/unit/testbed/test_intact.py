@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from testbed import claims_page, experiment, redraw, results, simulation
+from testbed import claims_page, experiment, plots, redraw, results, simulation
 from testbed.cli import main
 from testbed.intact import RunError
 from testbed.progress import Progress
+from testbed.tables import RunTables
 
 SETTINGS = ("nodes=8", "protocol=push")
 Damage = Callable[[Path], object]
@@ -103,6 +104,23 @@ def test_a_whole_run_is_drawn(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     assert redraw.redraw(run)
+
+
+def test_runs_of_a_second_directory_are_drawn_with_those_of_the_first(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    shutil.copytree(whole, run)
+    shutil.copytree(whole, other)
+    drawn: list[tuple[int, Path]] = []
+
+    def draw(tables: Sequence[RunTables], folder: Path, chosen: Sequence[str]) -> dict[str, Path]:
+        drawn.append((len(tables), folder))
+        return {}
+
+    monkeypatch.setattr(plots, "draw", draw)
+    assert main(["plot", str(run), "--with", str(other)]) == 0
+    assert drawn == [(2, run / "plots")]
 
 
 @pytest.mark.parametrize(
