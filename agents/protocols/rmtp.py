@@ -12,8 +12,9 @@ window its last word would hold [decided here]. Delivery is in order.
 
 T_ack is twice the round trip to the DR, and `t_ack_s` at least. A node that has all that it knows
 of stops to report `t_dally_s` after the last news. Left out: end of file and reset, since the group
-never closes; a DR therefore keeps everything. The source's advertisements go on for ever: they
-tell who has missed the end.
+never closes; a DR therefore keeps everything. Choosing a DR by the time to live that is left of its
+SND_ACK_TOME: nested subnets name the nearest one beforehand. The source's advertisements go on for
+ever: they tell who has missed the end.
 
 Reference: Paul et al., IEEE JSAC 15(3), 1997; Lin & Paul, INFOCOM 1996.
 Timers: transmission (T_send), status (T_ack), repair (T_retx), advertisements, a silent DR.

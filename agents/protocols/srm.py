@@ -14,6 +14,10 @@ the time for that; a distance not known is `first_distance_s`. What is not repai
 `give_up_s` is reported lost. Delivery is in the order of arrival. Left out: pages, local recovery
 by scope, forgetting what was multicast.
 
+Worked number: in a chain with C1 = D1 = 1 and C2 = D2 = 0 a loss costs one request and one repair;
+on the source's own link two requests, since the repair takes the member behind it 3 d (there, wait,
+back) and its backoff is over after 2 d.
+
 Reference: Floyd et al., IEEE/ACM ToN 5(6), 1997; ns-2.35.
 Timers: session messages; one for each request and each repair that is planned.
 Order: as it comes.
