@@ -24,7 +24,7 @@ class Loss:
     stranded: int = 0
     """Datagrams that waited for their time when their link went down."""
     doubtful: int = 0
-    """Packets that it may have copied or damaged, which it does not count."""
+    """Packets that it may have copied, damaged or thrown away, which it does not count."""
 
     def split(self, others: int) -> tuple[int, int]:
         """Datagrams surely lost, and those that may have been, given what else crossed the port."""

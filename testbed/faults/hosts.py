@@ -17,7 +17,7 @@ from typing import Any
 from testbed.faults import Fault
 from testbed.faults.excuses import Window
 from testbed.faults.timeline import Playback, State, Step, Timeline
-from testbed.faults.weather import Weather
+from testbed.faults.weather import Weather, places
 from testbed.network.multicast import Port
 from testbed.session import Session
 from topologies.graph import Graph
@@ -169,6 +169,7 @@ class Player:
         ports = [(self._graph.router_of(host).name, host.subnet, host.name) for host in hosts]
         if not up and addresses:
             self._session.rules.unplugged(addresses, True)
+            self._going_down([host.name + way for host in hosts for way in ("", ">")])
         self._switch(
             [self._session.net.hosts[node].defaultIntf().link for node in nodes], ports, up
         )
@@ -180,7 +181,13 @@ class Player:
         above = self._graph.router(router).parent
         assert above is not None
         link = self._session.net.get(router).intf("up").link
+        if not up:
+            self._going_down([f"{above}>{router}", f"{router}>{above}"])
         self._switch([link], [(above, router, ""), (router, "up", "")], up)
+
+    def _going_down(self, ports: Sequence[str]) -> None:
+        for router, way in places(self._graph, dict.fromkeys(ports)):
+            self._session.shaping.going_down(router, way)
 
     def _switch(self, links: Sequence[Any], ports: Sequence[Port], up: bool) -> None:
         """Switches both ends of each link; `ports` are those that multicasts leave routers by."""

@@ -61,6 +61,14 @@ class Shaping:
         self._changed.add(key)
         self._backend.change(self._netns[placed.router], placed)
 
+    def going_down(self, router: str, way: str) -> None:
+        """Told just before a link goes down, for what its queue then loses."""
+        placed = self._placed.get((router, way))
+        if placed is None or self._backend is None:
+            return
+        if self._backend.going_down(self._netns[placed.router], placed.way):
+            self._changed.add((router, way))
+
     def check(self) -> None:
         """Compares what the kernel holds with what was asked for. Raises ShapingError."""
         if self._backend is not None:

@@ -66,7 +66,7 @@ class Shaped:
     """Dropped since their link went down while they waited, beside `dropped`."""
     stranded_udp: int = 0
     doubtful: int = 0
-    """Packets that it may have copied or damaged without a count of its own."""
+    """Packets that it may have copied, damaged or thrown away without a count of its own."""
 
     @property
     def offered(self) -> int:
@@ -129,6 +129,10 @@ class Backend(abc.ABC):
     def change(self, netns: int, port: Port) -> None:
         """Impairs a port in another way; what is under way keeps its time. Raises ShapingError."""
         raise ShapingError(f"{port.words}: {self.name} cannot change while traffic runs")
+
+    def going_down(self, netns: int, way: str) -> int:
+        """Told just before a link goes down; how many packets then vanish without a count."""
+        return 0
 
     def held(self, netns: int) -> int:
         """Packets that wait for their time in a node's namespace."""

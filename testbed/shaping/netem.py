@@ -15,7 +15,9 @@ from __future__ import annotations
 import errno
 import functools
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from testbed.errors import ShapingError
@@ -79,6 +81,12 @@ class Netem(Backend):
     # A chance of (loss + 1) / 2^32 is held for the ratio that was rounded to loss / (2^32 - 1).
     resolution = 2 / 2**32
 
+    def __init__(self) -> None:
+        self._emptied: Counter[tuple[int, str]] = Counter()
+
+    def fresh(self) -> Netem:
+        return Netem()
+
     def probe(self, netns: int) -> str | None:
         loopback = replaced(rtnetlink.LOOPBACK, "lo", Impairment(loss_ratio=0.5))
         try:
@@ -136,7 +144,16 @@ class Netem(Backend):
         return {name: qdisc.impairment for name, qdisc in _named(netns)}
 
     def counted(self, netns: int) -> dict[str, Shaped]:
-        return {name: qdisc.shaped for name, qdisc in _named(netns)}
+        return {
+            name: replace(qdisc.shaped, doubtful=qdisc.shaped.doubtful + self._emptied[netns, name])
+            for name, qdisc in _named(netns)
+        }
+
+    def going_down(self, netns: int, way: str) -> int:
+        # The kernel empties the queue of a device that goes down, and counts nothing of it.
+        held = self.counted(netns)[way].held
+        self._emptied[netns, way] += held
+        return held
 
 
 def encoded_ratio(ratio: float) -> int:

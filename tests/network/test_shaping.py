@@ -163,6 +163,40 @@ def test_each_direction_of_a_link_has_its_own_rate(backend: str) -> None:
     assert took_ms == pytest.approx([99 * 2, 99 * 8], rel=0.25)
 
 
+@pytest.mark.parametrize("backend", ["netem", "nfqueue"], indirect=True)
+@pytest.mark.parametrize(("way", "source"), [("p0", 1), ("p0 in", 0)])
+def test_what_waits_for_a_link_that_goes_down_is_known(backend: str, way: str, source: int) -> None:
+    late = Impairment(delay_ms=500)
+    graph = two_subnets(4, h1=late)
+    hosts = (dataclasses.replace(graph.hosts[0], send=late), *graph.hosts[1:])
+    graph = Graph("late", graph.routers, graph.subnets, hosts, graph.links)
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        sockets = Sockets(net, graph)
+        for _ in range(40):
+            sockets.send_one(hosts[source], hosts[1 - source], b"payload")
+        deadline = time.monotonic() + 0.45
+        while applied.held() < 40:
+            assert time.monotonic() < deadline
+        applied.going_down("r1", way)
+        ends = net.get("h1").defaultIntf().link
+        for end in (ends.intf1, ends.intf2):
+            end.ifconfig("down")
+        sockets.drain(quiet_s=0.7)
+        shaped = applied.counted()["r1", way]
+        assert applied.held() == 0
+        for end in (ends.intf1, ends.intf2):
+            end.ifconfig("up")
+        assert sum(sockets.received) == 0
+        for _ in range(10):
+            sockets.send_one(hosts[source], hosts[1 - source], b"payload")
+        sockets.drain(quiet_s=0.7)
+        assert sum(sockets.received) == 10, "it works again"
+        applied.close()
+    assert shaped.stranded_udp == (40 if backend == "nfqueue" else 0)
+    assert 40 <= shaped.stranded + shaped.doubtful <= 40 + REPORTS
+
+
 @only("nfqueue")
 def test_packets_that_are_read_late_are_a_complaint_however_late(backend: str) -> None:
     graph = two_subnets(4, h1=loss(0.1))  # nothing is held: only the reading can be late
