@@ -152,8 +152,9 @@ def _convert(info: OptionInfo, value: Any) -> Any:
         raise wrong
     try:
         number = info.kind(value)
+        good = not isnan(number)  # which refuses a whole number that no float can hold
     except (TypeError, ValueError, OverflowError):
         raise wrong from None
-    if isnan(number):
+    if not good:
         raise wrong
     return number

@@ -55,6 +55,15 @@ def test_what_is_outside_the_domain_is_refused_in_one_line(name: str, value: Any
     assert "\n" not in text
 
 
+def test_a_whole_number_that_no_float_can_hold_is_refused_where_there_is_no_bound() -> None:
+    @dataclass(frozen=True)
+    class Unbounded:
+        count: int = option(1, low=1)
+
+    with pytest.raises(OptionError, match="count=9999"):
+        make(Unbounded, {"count": 10**400 - 1})
+
+
 def test_bounds_are_inside_the_domain() -> None:
     assert make(Sample, {"fan_out": 8, "ratio": 0}) == Sample(8, 0.0)
 
