@@ -84,6 +84,7 @@ class Server:
                     self.channel, MESSAGE_BYTES, MAX_DESCRIPTORS
                 )
                 if not data:
+                    self._end()
                     return
                 self._obey(json.loads(data), descriptors)
 
@@ -163,6 +164,13 @@ class Server:
                 del self.pids[node]
             code = os.waitstatus_to_exitcode(status)
             self._tell({"is": "died", "node": node, "status": code})
+
+    def _end(self) -> None:
+        """Ends the agents and waits for them: after the zygote nothing is left in a host."""
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for pid in self.pids.values():
+            os.waitpid(pid, 0)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self.channel.send(json.dumps(message).encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from testbed.commands import (
+    INTERRUPTED,
     as_json,
     check_results,
     full_option,
@@ -15,6 +16,7 @@ from testbed.commands import (
     print_json,
     quick_option,
     results_option,
+    say,
     set_option,
 )
 
@@ -79,8 +81,12 @@ def sweep(
         from testbed import progress
         from testbed.sweep import shown
 
-        with progress.shown() as bar:
-            found = sweeps.run(plan, folder=results, progress=bar, workers=at_once)
+        try:
+            with progress.shown() as bar:
+                found = sweeps.run(plan, folder=results, progress=bar, workers=at_once)
+        except KeyboardInterrupt:
+            what = "trials that were whole are kept; the same command goes on"
+            return say(f"interrupted; {what}", INTERRUPTED)
         if as_json:
             print_json(found.document())
         else:
