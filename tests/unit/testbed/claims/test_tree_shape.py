@@ -48,7 +48,8 @@ def test_below_the_first_child_half_are_cut_off_until_three_heartbeats(tables: R
     runs = tables.runs.merge(cuts.trees(tables), on="run")
     assert (runs["cut"] == runs["nodes"] / 2 - 1).all() and (runs["below"] == runs["cut"]).all()
     mends = runs["options"].str.contains('"ack"')
-    assert runs.loc[mends, "until_s"].between(0.7, 0.8).all()
+    # 0.9 s from the third multicast on, 0.15 s before the kill, and 20 to 60 ms that it took.
+    assert runs.loc[mends, "until_s"].between(0.76, 0.82).all()
     assert runs.loc[~mends, "until_s"].eq(float("inf")).all()
 
 
@@ -123,5 +124,6 @@ def test_shape_and_silence_are_metrics(tables: RunTables) -> None:
     assert runs.groupby("nodes")["most_hops"].agg(set).to_dict() == {8: {3}, 16: {4}, 32: {5}}
     assert set(runs["most_receivers"]) == {2}
     mends = runs["options"].str.contains('"ack"')
-    assert runs.loc[mends, "longest_silence"].between(0.85, 0.95).all()
+    # 0.9 s, and the way to the grandparent and back.
+    assert runs.loc[mends, "longest_silence"].between(0.91, 1.01).all()
     assert runs.loc[~mends, "longest_silence"].between(1.3, 1.5).all()
