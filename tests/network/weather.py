@@ -106,10 +106,12 @@ def traverse(
     size: int = 64,
     seed: int = 1,
     place: Place = "receive",
+    late_ms: float = math.inf,
 ) -> Sample:
     """Sends `count` datagrams from one host to another over the link that impairs them; in a lab.
 
-    As many a second as the machine can, if those are fewer than `per_s`.
+    As many a second as the machine can, if those are fewer than `per_s`. A backend that is more
+    than `late_ms` late at p99 is doubted.
     """
     graph, source = placed(what, place)
     with Network(graph) as net:
@@ -137,7 +139,7 @@ def traverse(
             if read_stamped(receiver, came) or applied.held():
                 quiet_ns = time.monotonic_ns()
             time.sleep(0.005)
-        doubts = tuple(applied.complaints())
+        doubts = tuple(applied.complaints(late_ms))
         applied.close()
     return Sample(
         count,
@@ -266,7 +268,7 @@ def of_jitter(run: Run, what: Impairment, count: int, per_s: float, tests: int) 
 def of_correlation(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
     """Rank correlation of one packet's delay with the next one's, as normal scores."""
     what = Impairment(delay_ms=50, jitter_ms=5, jitter_correlation=0.6)
-    sample = run(what, count, per_s)
+    sample = run.paced(what, count, per_s)
     late = np.empty(sample.sent)
     late[list(sample.numbers)] = sample.late_ms
     scores = stats.norm.ppf((stats.rankdata(late) - 0.5) / sample.sent)
@@ -280,7 +282,7 @@ def of_correlation(run: Run, count: int, per_s: float, tests: int) -> list[Figur
 
 
 def of_reordering(run: Run, count: int, per_s: float, tests: int) -> list[Figure]:
-    sample = run(Impairment(delay_ms=20, reorder_ratio=0.1), count, per_s)
+    sample = run.paced(Impairment(delay_ms=20, reorder_ratio=0.1), count, per_s)
     early = sum(each < 10 for each in sample.late_ms)
     return [share("reordered", 0.1, early, sample.sent, tests)]
 
@@ -318,8 +320,8 @@ def of_rate(run: Run, count: int, queue_packets: int | None = None) -> list[Figu
 
 
 def of_limit(run: Run) -> list[Figure]:
-    """50 datagrams at once onto a slow link that holds 10; a bridge's report may take a place."""
-    sample = run(Impairment(rate_mbit=0.5, queue_packets=10), 50, 1e6, 1000)
+    """50 datagrams in 10 ms to a slow link that holds 10; a bridge's report may take a place."""
+    sample = run.paced(Impairment(rate_mbit=0.5, queue_packets=10), 50, 5_000, 1000)
     through = len(sample.numbers)
     return [Figure("through a queue of 10", 10, through, through, through + 1, 50)]
 
@@ -333,15 +335,24 @@ class Run:
         self.slowest_per_s = math.inf
         """Of the samples so far."""
 
-    def __call__(self, what: Impairment, count: int, per_s: float, size: int = 64) -> Sample:
-        sample = traverse(self.backend, what, count, per_s, size, self.seed, self.place)
+    def __call__(
+        self,
+        what: Impairment,
+        count: int,
+        per_s: float,
+        size: int = 64,
+        *,
+        late_ms: float = math.inf,
+    ) -> Sample:
+        where = self.seed, self.place
+        sample = traverse(self.backend, what, count, per_s, size, *where, late_ms)
         self.doubts += sample.doubts
         self.slowest_per_s = min(self.slowest_per_s, sample.per_s)
         return sample
 
     def paced(self, what: Impairment, count: int, per_s: float, size: int = 64) -> Sample:
-        """The same for figures that hold at this rate, which in doubt was not reached."""
-        sample = self(what, count, per_s, size)
+        """The same for figures of time: doubted if the backend is late or the rate not reached."""
+        sample = self(what, count, per_s, size, late_ms=shaping.MAX_LATE_MS)
         if sample.per_s < PACE * per_s:
             self.doubts.append(
                 f"{sample.per_s:,.0f} datagrams a second were sent, {per_s:,.0f} asked; repeat on "
