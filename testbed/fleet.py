@@ -136,6 +136,13 @@ class Zygote:
         return TestbedError(f"agents: their zygote (pid {self.pid}) ended with {status}{last}")
 
 
+def check_room(traces: Path) -> None:
+    """Raises `TestbedError` when the folder of the traces is full: then agents die of it."""
+    if not os.statvfs(traces).f_bavail:
+        remedy = "a lab keeps them in memory: ask for fewer runs or nodes"
+        raise TestbedError(f"{traces}: no space left for the agents' traces; {remedy}")
+
+
 def harness_socket(control: Path) -> socket.socket:
     """Binds the harness's end of the control plane, non-blocking."""
     _lengthen_queues()

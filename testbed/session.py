@@ -27,7 +27,7 @@ from testbed.counters import Count
 from testbed.errors import TestbedError
 from testbed.faults.rules import Rules
 from testbed.faults.weather import places
-from testbed.fleet import Zygote, harness_socket
+from testbed.fleet import Zygote, check_room, harness_socket
 from testbed.lab import attach
 from testbed.network import Network
 from testbed.network.multicast import Multicast
@@ -167,6 +167,8 @@ class Session:
         """Agents that died since the last call, worded; each has been started again by now."""
         self._listen(0)
         deaths, self._deaths = self._deaths, []
+        if deaths:
+            check_room(self.trace)
         dead = self.shaping.dead()
         deaths += [dead] if dead else []
         return deaths
@@ -281,6 +283,7 @@ class Session:
         deadline = time.monotonic() + READY_S
         while missing := set(range(self.graph.nodes)) - done:
             self._listen(0.2)
+            check_room(self.trace)
             if what == "start" and self._deaths:
                 raise SessionError(f"{self._deaths[0]} before it was ready; {self._last_words()}")
             if time.monotonic() > deadline:

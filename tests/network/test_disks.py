@@ -132,15 +132,24 @@ def test_a_validation_whose_disk_was_full_goes_on_and_runs_nothing_again(tmp_pat
 
 
 def emulated(folder: Path) -> Path:
-    small = experiment.load("latency", settings=("protocol=push", "nodes=8"), repeats=1)
+    settings = ("protocol=push", "nodes=8", "round_s=0.1")
+    small = experiment.load("latency", settings=settings, repeats=30)
     return emulation.emulate(small, seed=1, folder=folder, progress=Progress())
 
 
-def test_a_lab_without_room_for_traces_is_said_to_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("room", "words"),
+    [
+        ("nr_inodes=1", "No space left on device; make room, or ask for fewer nodes"),
+        ("size=60k", "no space left for the agents' traces; .* fewer runs or nodes"),
+    ],
+    ids=["at the start", "in a run"],
+)
+def test_a_lab_without_room_for_traces_is_said_to_be(tmp_path: Path, room: str, words: str) -> None:
     def full() -> None:
-        namespaces.mount("none", "/run", "tmpfs", 0, "nr_inodes=1")
+        namespaces.mount("none", "/run", "tmpfs", 0, room)
         emulated(tmp_path)
 
-    with pytest.raises(TestbedError, match=r"^/run/trace-\w+: No space left .*; make room, or ask"):
+    with pytest.raises(TestbedError, match=rf"^/run/trace-\w+: {words}"):
         lab.call(full)
     assert list(tmp_path.glob("latency/*")) == []
