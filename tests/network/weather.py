@@ -320,8 +320,8 @@ def of_rate(run: Run, count: int, queue_packets: int | None = None) -> list[Figu
 
 
 def of_limit(run: Run) -> list[Figure]:
-    """50 datagrams in 10 ms to a slow link that holds 10; a bridge's report may take a place."""
-    sample = run.paced(Impairment(rate_mbit=0.5, queue_packets=10), 50, 5_000, 1000)
+    """50 datagrams in the 83 ms of one, where 10 are held; a bridge's report may take a place."""
+    sample = run.paced(Impairment(rate_mbit=0.1, queue_packets=10), 50, 1_000, 1000)
     through = len(sample.numbers)
     return [Figure("through a queue of 10", 10, through, through, through + 1, 50)]
 
