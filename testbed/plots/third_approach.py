@@ -30,6 +30,7 @@ LINE = 0.075
 """Height of a line of small text in a panel, as a share of the panel's."""
 
 COSTS = {
+    "duplicates": "data heard again",
     "source": "the sender sends",
     "source_heard_control": "control the sender hears",
     "member_heard_control": "control a member hears",
@@ -51,8 +52,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     # The middle loss: without any, nothing needs repair, and at the highest some have given up.
     loss = losses[len(losses) // 2]
     mine = numbers[numbers["loss_ratio"] == loss]
-    figure, panels = plotting.canvas(4, rows=2, width=16.6, height=8.8)
-    arrived, when, last, key, *costs = panels
+    figure, panels = plotting.canvas(4, rows=2, width=18.4, height=8.8)
+    arrived, when, last, *costs = panels
     _draw_arrived(arrived, numbers[numbers["nodes"] == largest], looks)
     arrived.set_title(f"what arrives, N = {largest}")
     _draw_delays(when, shown, largest, loss, looks)
@@ -63,8 +64,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     for panel, (cost, label) in zip(costs, COSTS.items(), strict=True):
         _draw_series(panel, mine, cost, looks)
         panel.set_title(f"{label}, loss {loss:.0%}")
-        panel.set_ylabel("datagrams per multicast" if cost != "core" else "per multicast")
-    _draw_key(key, looks, set(numbers["evidence"]))
+        panel.set_ylabel("datagrams per multicast")
+    _draw_key(figure, looks, set(numbers["evidence"]))
     plotting.title(figure, "", TITLE)
     plotting.footnote(figure, _footnote(shown, numbers))
     return figure
@@ -189,9 +190,8 @@ def _write_exponents(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) 
         )
 
 
-def _draw_key(axes: Axes, looks: Looks, evidence: set[str]) -> None:
-    """The legend in a panel of its own, since it is as long as one."""
-    axes.axis("off")
+def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
+    """The legend, beside the panels."""
     entries = [
         (
             Line2D([], [], color=look.colour, marker=look.marker, ls=look.line, lw=1.6),
@@ -202,7 +202,8 @@ def _draw_key(axes: Axes, looks: Looks, evidence: set[str]) -> None:
     if evidence - {"emulated"}:
         hollow = Line2D([], [], color=plotting.GREY, marker="o", mfc="white", lw=0.9)
         entries.append((hollow, "hollow: simulated"))
-    plotting.legend(axes, "upper left", entries, fontsize=11)
+    artists, labels = zip(*entries, strict=True)
+    figure.legend(artists, labels, loc="outside right upper", frameon=False, fontsize=11)
 
 
 def _of(rows: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
@@ -221,7 +222,8 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
         f"every {first['interval_s']:g} s from {first['sources']} source, round "
         f"{first['round_s']:g} s. {' and '.join(sorted(set(numbers['evidence'])))}, "
         f"{first['topology']}, timing {first['timing']}. Bars of what arrives: 95% interval over "
-        "runs. A datagram to a group is one of its sender, one of each member that hears it, and "
-        "one packet for each way out of the core. What is zero has no line there. Beside a line: "
+        "runs. A datagram to a group is one that its sender sends, one that each member hears, and "
+        "one packet for each way out of the core; repairs are data, and what all members hear of "
+        "it again is summed. What is zero has no line there. Beside a line: "
         "how it grows with N; intervals in the CSV file beside this figure."
     )
