@@ -133,7 +133,8 @@ def test_a_validation_whose_disk_was_full_goes_on_and_runs_nothing_again(tmp_pat
 
 def emulated(folder: Path) -> Path:
     settings = ("protocol=push", "nodes=8", "round_s=0.1")
-    small = experiment.load("latency", settings=settings, repeats=30)
+    # Minutes of runs: what is short ends them long before.
+    small = experiment.load("latency", settings=settings, repeats=5000)
     return emulation.emulate(small, seed=1, folder=folder, progress=Progress())
 
 
