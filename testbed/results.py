@@ -98,7 +98,7 @@ def check_writable(results: Path) -> None:
             "another one with --results DIR"
         )
     try:
-        results.mkdir(parents=True, exist_ok=True)
+        disk.make(results)
         with tempfile.TemporaryFile(dir=results):  # it has no name: a SIGKILL leaves none
             pass
     except OSError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from testbed import results
+from testbed import disk, results
 from testbed.disk import PARTIAL
 from testbed.errors import TestbedError, UsageError
 from testbed.intact import RunError
@@ -112,6 +112,15 @@ def test_a_results_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"results folder .*file/x: Not a directory; name another"):
         results.check_writable(tmp_path / "file" / "x")
+
+
+def test_the_disk_knows_of_a_new_results_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Path] = []
+    monkeypatch.setattr(disk, "fsync", told.append)
+    results.check_writable(tmp_path / "results")
+    assert told == [tmp_path]
 
 
 @pytest.mark.parametrize("folder", ["/run/results", "/run", "/run/lock/../results"])
