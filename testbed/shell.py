@@ -41,8 +41,6 @@ def open_on(graph: Graph, commands: Sequence[str] = ()) -> int:
     for (1), more than a kernel holds (2).
     """
     try:
-        if problem := lab.problem():
-            raise LabError(problem)
         return lab.run(lambda: _worded(graph, commands), shell=not commands)
     except LabError as error:
         return _say(graph, error)

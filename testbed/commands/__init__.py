@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from testbed.errors import LabRefused, TestbedError, UsageError
+from testbed.errors import TestbedError, UsageError
 
 INTERRUPTED = 130
 
@@ -56,11 +56,12 @@ def check_results(results: Path) -> None:
 
 
 def in_lab(work: Callable[[], int]) -> int:
-    """Does the work in a private world; its errors are worded there, where they happen."""
+    """Does the work in a private world; its errors are worded there, where they happen.
+
+    Raises LabRefused where there can be none.
+    """
     from testbed import lab
 
-    if problem := lab.problem():
-        raise LabRefused(problem)
     return lab.run(lambda: worded(work))
 
 
