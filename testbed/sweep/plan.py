@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from testbed import disk, intact, metadata, results
+from testbed import disk, intact, lab, metadata, results
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.intact import RunError
@@ -77,7 +77,8 @@ class Plan:
         if self.evidence == SIMULATED:
             return {}
         python, kernel = platform.python_version(), platform.release()
-        return {"kernel": kernel, "python": python, "backends": pick.able()}
+        # Outside of a lab a plain user may not even ask.
+        return {"kernel": kernel, "python": python, "backends": lab.call(pick.able)}
 
     def document(self) -> dict[str, Any]:
         described = metadata.describe()

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ from agents.trace import Event, read
 
 ROOT = Path(__file__).parents[3]
 PAIR = ["--peers", "127.0.0.1,127.0.0.2", "--set", "fan_out=1"]
+
+
+@pytest.fixture(autouse=True)
+def sigterm_as_before() -> Iterator[None]:
+    """A node by hand ends like with Ctrl-C; whoever tests signals after it must not."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(
