@@ -37,6 +37,7 @@ loss_ratio = 0.0
 aggregate = [true, false]
 k = [2, 3]
 heartbeat_s = 60.0
+heartbeat_max_s = 60.0
 
 [run]
 kind = "stream"
