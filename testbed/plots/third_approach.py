@@ -26,6 +26,7 @@ TITLE = "the same stream by every protocol"
 NEEDS = "it needs streams of two protocols or more, such as the experiment third_approach"
 CLAIMS: tuple[str, ...] = ()
 NAME = "third_approach"
+NAMED = 4  # cells without a point
 LINE = 0.075
 """Height of a line of small text in a panel, as a share of the panel's."""
 
@@ -224,6 +225,21 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
         f"{first['topology']}, timing {first['timing']}. Bars of what arrives: 95% interval over "
         "runs. A datagram to a group is one that its sender sends, one that each member hears, and "
         "one packet for each way out of the core; repairs are data, and what all members hear of "
-        "it again is summed. What is zero has no line there. Beside a line: "
+        f"it again is summed. What is zero has no line there. {_unjudged(tables)}Beside a line: "
         "how it grows with N; intervals in the CSV file beside this figure."
     )
+
+
+def _unjudged(tables: Sequence[RunTables]) -> str:
+    """Words on the cells that have no point, since all of their runs were voided."""
+    cells = [
+        f"{plotting.words(first['protocol'])} with {first['nodes']} nodes "
+        f"at {first['loss_ratio']:.0%}"
+        for one in tables
+        for _, runs in one.runs[one.runs["kind"] == "stream"].groupby("cell")
+        if runs["voided"].astype(bool).all()
+        for first in [runs.iloc[0]]
+    ]
+    more = [f"{len(cells) - NAMED} more"] if len(cells) > NAMED else []
+    listed = ", ".join([*cells[:NAMED], *more])
+    return f"No run could be judged of {listed}. " if cells else ""

@@ -281,6 +281,16 @@ def test_simulated_points_are_hollow_and_those_of_hosts_are_not(
     assert faces.count("white") == len(faces) / 2 == 3
 
 
+def test_a_cell_of_which_no_run_could_be_judged_is_named(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    (one,) = simulated["third_approach"]
+    assert "could be judged" not in words_of(figure_of("third_approach", [one]))
+    runs = one.runs.assign(voided=(one.runs["protocol"] == "push") & (one.runs["nodes"] == 32))
+    words = words_of(figure_of("third_approach", [dataclasses.replace(one, runs=runs)]))
+    assert "No run could be judged of uniform push with 32 nodes at 10%." in words
+
+
 def test_a_comparison_of_acknowledgements_is_no_comparison_of_protocols(
     simulated: dict[str, list[RunTables]], tmp_path: Path
 ) -> None:
