@@ -51,8 +51,7 @@ def streams_of(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
     """The runs of each directory that are compared, with `variant`, `evidence` and metrics."""
     frames = []
     for one in tables:
-        runs = metrics.per_run(one).assign(evidence=one.evidence)
-        runs = runs[(runs["kind"] == "stream") & (runs["faults"] == "")]
+        runs = _alike(metrics.per_run(one).assign(evidence=one.evidence))
         t_last_s = runs["t_last"] * runs["round_s"]
         frames.append(runs[~runs["voided"].astype(bool)].assign(t_last_s=t_last_s))
     return variants.named(frames) if frames else []
@@ -66,7 +65,7 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     `median_s` and `p95_s` are of all delays of all runs together. `*_exponent` is the slope in
     log-log axes, with its interval: missing with fewer than three sizes, or a mean of zero.
     """
-    rows = [_row(*cell) for cell in _cells(tables)]
+    rows = [row for one, runs in _compared(tables) for row in _rows(one, runs)]
     if not rows:
         return pd.DataFrame(columns=ARM)
     rows.sort(key=lambda row: [row[name] for name in ARM])
@@ -90,53 +89,76 @@ def types(tables: Sequence[RunTables]) -> pd.DataFrame:
     hears`, from the first multicast on. A type that was not seen in a place has no row there.
     """
     rows = []
-    for one, runs, batches in _cells(tables):
-        sent = streams.multicasts(one)
-        sent = sent[sent["run"].isin(runs["run"])]
-        sources = sent[["run", "origin"]].drop_duplicates().rename(columns={"origin": "host"})
-        own = one.events[one.events["time_ns"] >= 0].merge(sources, on=["run", "host"])
-        core = streams.core_packets(one)
-        core = core[core["batch"].isin(batches["batch"])]
-        heard = own["event"].isin(["receive", "duplicate"])
-        seen = {
-            "core": core.groupby("type")["per_multicast"].mean(),
-            "sender sends": own[own["event"] == "send"].groupby("type").size() / len(sent),
-            "sender hears": own[heard].groupby("type").size() / len(sent),
-        }
+    for one, runs in _compared(tables):
+        sent, core, batches = streams.multicasts(one), streams.core_packets(one), _healthy(one)
+        events = one.events[one.events["time_ns"] >= 0]
+        sends = streams.of_sources(events[events["event"] == "send"], sent)
+        heard = streams.of_sources(events[events["event"].isin(["receive", "duplicate"])], sent)
         names, data = one.manifest.get("message_types", {}), one.manifest.get("data_types", ())
-        rows += [
-            {name: runs.iloc[0][name] for name in ARM}
-            | {"place": place, "type": names.get(str(kind), str(kind)), "data": kind in data}
-            | {"per_multicast": number}
-            for place, found in seen.items()
-            for kind, number in found.items()
-            if number > 0
-        ]
+        for cell, mine in runs.groupby("cell"):
+            own = batches[batches["cell"] == cell]["batch"]
+            multicasts = sent["run"].isin(mine["run"]).sum()
+            seen = {
+                "core": core[core["batch"].isin(own)].groupby("type")["per_multicast"].mean(),
+                "sender sends": _by_type(sends, mine) / multicasts,
+                "sender hears": _by_type(heard, mine) / multicasts,
+            }
+            rows += [
+                {name: mine.iloc[0][name] for name in ARM}
+                | {"place": place, "type": names.get(str(kind), str(kind)), "data": kind in data}
+                | {"per_multicast": number}
+                for place, found in seen.items()
+                for kind, number in found.items()
+                if number > 0
+            ]
     return pd.DataFrame(rows, columns=[*ARM, "place", "type", "data", "per_multicast"])
 
 
-def _cells(tables: Sequence[RunTables]) -> Iterator[tuple[RunTables, pd.DataFrame, pd.DataFrame]]:
-    """Of each cell: its directory, its runs as `streams_of` has them, and its healthy batches."""
+def unjudged(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """A row a cell that would be compared had not all of its runs been voided: the first one."""
+    runs = pd.concat([_alike(one.runs) for one in tables], keys=range(len(tables)), names=["place"])
+    voided = (
+        runs["voided"].astype(bool).groupby([runs.index.get_level_values("place"), runs["cell"]])
+    )
+    return runs[voided.transform("all")].groupby(["place", "cell"]).first()
+
+
+def _alike(runs: pd.DataFrame) -> pd.DataFrame:
+    """The streams in which nothing fails but datagrams."""
+    return runs[(runs["kind"] == "stream") & (runs["faults"] == "")]
+
+
+def _compared(tables: Sequence[RunTables]) -> Iterator[tuple[RunTables, pd.DataFrame]]:
+    """Each directory that has runs to compare, and these as `streams_of` has them."""
     for one, runs in zip(tables, streams_of(tables), strict=True):
-        batches = metrics.per_batch(one) if len(runs) else pd.DataFrame()
-        for cell, mine in runs.groupby("cell"):
-            own = (batches["cell"] == cell) & ~batches["voided"].astype(bool)
-            yield one, mine, batches[own]
+        if len(runs):
+            yield one, runs
 
 
-def _row(tables: RunTables, runs: pd.DataFrame, batches: pd.DataFrame) -> dict[str, Any]:
-    """One cell; what is measured is an `Estimate` still."""
-    pairs = streams.pairs(tables)
-    waited = pairs[pairs["run"].isin(runs["run"])]["delay_s"]
-    return {
-        **{name: runs.iloc[0][name] for name in ARM},
-        "runs": len(runs),
-        "multicasts": int(runs.iloc[0]["messages"]),
-        "median_s": waited.median(),
-        "p95_s": waited.quantile(0.95),
-        **{name: _mean(runs, parts) for name, parts in OF_RUN.items()},
-        **{name: _mean(batches, parts) for name, parts in OF_BATCH.items()},
-    }
+def _healthy(tables: RunTables) -> pd.DataFrame:
+    batches = metrics.per_batch(tables)
+    return batches[~batches["voided"].astype(bool)]
+
+
+def _by_type(events: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[int]:
+    return events[events["run"].isin(runs["run"])].groupby("type").size()
+
+
+def _rows(tables: RunTables, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """A row a cell; what is measured is an `Estimate` still."""
+    batches, pairs = _healthy(tables), streams.pairs(tables)
+    for cell, mine in runs.groupby("cell"):
+        own = batches[batches["cell"] == cell]
+        waited = pairs[pairs["run"].isin(mine["run"])]["delay_s"]
+        yield {
+            **{name: mine.iloc[0][name] for name in ARM},
+            "runs": len(mine),
+            "multicasts": int(mine.iloc[0]["messages"]),
+            "median_s": waited.median(),
+            "p95_s": waited.quantile(0.95),
+            **{name: _mean(mine, parts) for name, parts in OF_RUN.items()},
+            **{name: _mean(own, parts) for name, parts in OF_BATCH.items()},
+        }
 
 
 def _mean(rows: pd.DataFrame, parts: Sequence[str]) -> Estimate:

@@ -81,11 +81,16 @@ def per_message(
     found = found[found["time_ns"] >= 0]
     found = found[with_data(tables, found) == data]
     if by_sources:
-        sources = sent[["run", "origin"]].drop_duplicates()
-        found = found.merge(sources.rename(columns={"origin": "host"}), on=["run", "host"])
+        found = of_sources(found, sent)
     messages = sent.groupby("run").size()
     counts = found.groupby("run").size().reindex(messages.index, fill_value=0)
     return (counts / messages).reindex(tables.runs["run"])
+
+
+def of_sources(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
+    """The events at the sources of their run, which are those of the `multicasts` sent."""
+    sources = sent[["run", "origin"]].drop_duplicates()
+    return events.merge(sources.rename(columns={"origin": "host"}), on=["run", "host"])
 
 
 def control_heard(tables: RunTables, *, by_sources: bool = False) -> pd.Series[float]:

@@ -33,6 +33,11 @@ def named(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     return [frame.assign(variant=[called[_key(row)] for row in _rows(frame)]) for frame in frames]
 
 
+def of(frame: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
+    """The rows of one (protocol, variant)."""
+    return frame[(frame["protocol"] == arm[0]) & (frame["variant"] == arm[1])]
+
+
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {str(name): _plain(value) for name, value in row.items()}

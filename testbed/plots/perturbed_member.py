@@ -184,8 +184,8 @@ def _draw_shares(
 ) -> None:
     mean, variance = panels[:2]
     mean.axhline(rate, color=plotting.GREY, lw=1, ls=":")
-    for (protocol, variant), look in looks.items():
-        own = numbers[(numbers["protocol"] == protocol) & (numbers["variant"] == variant)]
+    for arm, look in looks.items():
+        own = variants.of(numbers, arm)
         bars = [own["others"] - own["others_low"], own["others_high"] - own["others"]]
         mean.errorbar(
             own["asleep"],
@@ -193,7 +193,7 @@ def _draw_shares(
             yerr=np.nan_to_num(np.array(bars)),
             fmt=look.marker + look.line,
             color=look.colour,
-            label=plotting.called(protocol, variant),
+            label=plotting.called(*arm),
         )
         variance.plot(
             own["asleep"], own["others_variance"], look.marker + look.line, color=look.colour

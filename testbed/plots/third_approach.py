@@ -95,7 +95,7 @@ def _draw_arrived(axes: Axes, rows: pd.DataFrame, looks: Looks) -> None:
     losses = sorted(set(rows["loss_ratio"]))
     for place, (arm, look) in enumerate(looks.items()):
         shift = 0.7 * (place / max(1, len(looks) - 1) - 0.5)
-        for evidence, mine in _of(rows, arm).groupby("evidence"):
+        for evidence, mine in variants.of(rows, arm).groupby("evidence"):
             at = [losses.index(loss) + shift for loss in mine["loss_ratio"]]
             middle = mine["delivery_ratio"]
             below = (middle - mine["delivery_ratio_low"]).fillna(0.0)
@@ -123,19 +123,23 @@ def _draw_delays(
     axes: Axes, tables: Sequence[RunTables], nodes: int, loss: float, looks: Looks
 ) -> None:
     """The share of pairs delivered by each time; a curve that ends low lost the rest."""
-    frames = comparison.streams_of(tables)
+    shown = [
+        (runs[(runs["nodes"] == nodes) & (runs["loss_ratio"] == loss)], pairs, due)
+        for runs, pairs, due in zip(
+            comparison.streams_of(tables),
+            map(streams.pairs, tables),
+            map(streams.wanted, tables),
+            strict=True,
+        )
+    ]
     for arm, look in looks.items():
-        found = []
-        for one, runs in zip(tables, frames, strict=True):
-            own = _of(runs, arm)
-            own = own[(own["nodes"] == nodes) & (own["loss_ratio"] == loss)]
-            found += [(one, set(own["run"]))] if len(own) else []
-        on_hosts = [each for each in found if each[0].evidence == "emulated"]
+        found = [(variants.of(runs, arm), came, due) for runs, came, due in shown]
+        found = [each for each in found if len(each[0])]
+        on_hosts = [each for each in found if each[0]["evidence"].iloc[0] == "emulated"]
         waited, pairs = [np.empty(0)], 0.0
-        for one, wanted in on_hosts or found:
-            mine, due = streams.pairs(one), streams.wanted(one)
-            waited.append(mine[mine["run"].isin(wanted)]["delay_s"].to_numpy(float))
-            pairs += due[due["run"].isin(wanted)]["hosts"].sum()
+        for own, came, due in on_hosts or found:
+            waited.append(came[came["run"].isin(own["run"])]["delay_s"].to_numpy(float))
+            pairs += due[due["run"].isin(own["run"])]["hosts"].sum()
         times = np.sort(np.concatenate(waited))
         if len(times):
             share = np.arange(1, len(times) + 1) / pairs
@@ -149,7 +153,7 @@ def _draw_delays(
 
 def _draw_series(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) -> None:
     for arm, look in looks.items():
-        own = _of(rows, arm)
+        own = variants.of(rows, arm)
         for evidence, mine in own[own[column] > 0].groupby("evidence"):
             axes.plot(
                 mine["nodes"],
@@ -207,10 +211,6 @@ def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
     figure.legend(artists, labels, loc="outside right upper", frameon=False, fontsize=11)
 
 
-def _of(rows: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
-    return rows[(rows["protocol"] == arm[0]) & (rows["variant"] == arm[1])]
-
-
 def _filled(evidence: str, look: Look) -> str:
     return look.colour if evidence == "emulated" else "white"
 
@@ -233,12 +233,8 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
 def _unjudged(tables: Sequence[RunTables]) -> str:
     """Words on the cells that have no point, since all of their runs were voided."""
     cells = [
-        f"{plotting.words(first['protocol'])} with {first['nodes']} nodes "
-        f"at {first['loss_ratio']:.0%}"
-        for one in tables
-        for _, runs in one.runs[one.runs["kind"] == "stream"].groupby("cell")
-        if runs["voided"].astype(bool).all()
-        for first in [runs.iloc[0]]
+        f"{plotting.words(run['protocol'])} with {run['nodes']} nodes at {run['loss_ratio']:.0%}"
+        for _, run in comparison.unjudged(tables).iterrows()
     ]
     more = [f"{len(cells) - NAMED} more"] if len(cells) > NAMED else []
     listed = ", ".join([*cells[:NAMED], *more])
