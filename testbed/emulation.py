@@ -135,7 +135,7 @@ class Emulation:
     def _start(self, session: Session, replicates: Sequence[Replicate]) -> None:
         start_ns = session.start([replicate.order for replicate in replicates])
         for replicate in replicates:
-            replicate.start_ns = start_ns + int(replicate.order.warm_up_s * 1e9)
+            replicate.start_ns = start_ns + replicate.order.first_ns
         self.replicates += replicates
 
     def _disseminate(self, session: Session, boot: int, cell: Cell) -> None:

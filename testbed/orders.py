@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from agents.streams import due_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -23,6 +25,11 @@ class Order:
     warm_up_s: float = 0.0
     settle: bool = False
     """Whether agents report when they have all of a stream; see `Session.settlements`."""
+
+    @property
+    def first_ns(self) -> int:
+        """When the first multicast of a source is due, since the start of the run."""
+        return due_ns(0, self.interval_s, self.warm_up_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ def replicates(
 
     `numbers` gives each its number in the run directory.
     """
+    warming_s = warm_up_s(cell)
     for repeat in range(first, first + count):
         own = derive(seed, "run", cell.index, repeat)
         drawn = Random(derive(own, "source"))
@@ -152,7 +153,7 @@ def replicates(
             payload_bytes=cell.run.payload_bytes,
             messages=cell.run.messages,
             interval_s=cell.run.interval_s,
-            warm_up_s=warm_up_s(cell),
+            warm_up_s=warming_s,
             settle=cell.run.kind == "stream",
         )
         yield Replicate(order, cell, boot)

@@ -182,11 +182,12 @@ class EventSimulation:
     def _stream(self, boot: int, network: Network, cell: Cell) -> None:
         """Runs streams; a batch is those that an emulation would have under way at once."""
         run, round_s = cell.run, cell.run.round_s or ROUND_S
-        start_ns = int(warm_up_s(cell) * 1e9)
-        horizon_ns = start_ns + int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
+        horizon_ns = int((run.sending_s() + run.horizon_rounds * round_s) * 1e9)
         linger_ns = int(run.linger_rounds * round_s * 1e9)
         for together in batches(self.seed, self._runs, boot, cell, round_s):
             mine = together.replicates
+            start_ns = mine[0].order.first_ns
+            until_ns = start_ns + horizon_ns
             if cell.faults:
                 self.timelines.append(together.facts())
             before, after = Tally(), Tally()
@@ -205,9 +206,9 @@ class EventSimulation:
                 if start_ns:  # what is sent while the protocol warms up counts for no multicast
                     simulation.advance(start_ns - 1)
                     before.add(simulation)
-                simulation.advance(horizon_ns, until_settled=True)
+                simulation.advance(until_ns, until_settled=True)
                 replicate.faulty = frozenset(player.state.failed)
-                simulation.advance(min(horizon_ns, simulation.now_ns + linger_ns))
+                simulation.advance(min(until_ns, simulation.now_ns + linger_ns))
                 after.add(simulation)
                 last_ns = simulation.now_ns - start_ns
                 self._end(replicate, simulation)
