@@ -67,14 +67,17 @@ def test_a_port_that_nobody_asked_for_is_an_error() -> None:
         applied.check()
 
 
+COUNTED = {
+    R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(95, 5, 5)},
+    R1: {"p0": Shaped(70, 30, 30), "up": Shaped(80, 20, 20)},
+    R2: {"up": Shaped(0, 0, 0)},
+}
+
+
 def test_counts_are_summed_by_ratio() -> None:
     backend = Fake("fake")
     applied = shaping(backend)
-    backend.shaped = {
-        R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(95, 5, 5)},
-        R1: {"p0": Shaped(70, 30, 30), "up": Shaped(80, 20, 20)},
-        R2: {"up": Shaped(0, 0, 0)},
-    }
+    backend.shaped = COUNTED
     assert applied.by_ratio() == {0.1: (35, 300), 0.3: (30, 100)}
     assert applied.dropped()["r1", "p0"] == 30
     assert applied.passed()["r1", "p0"] == 70
@@ -83,11 +86,7 @@ def test_counts_are_summed_by_ratio() -> None:
 def test_ports_that_were_changed_count_for_no_ratio() -> None:
     backend = Fake("fake")
     applied = shaping(backend)
-    backend.shaped = {
-        R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(95, 5, 5)},
-        R1: {"p0": Shaped(70, 30, 30), "up": Shaped(80, 20, 20)},
-        R2: {"up": Shaped(0, 0, 0)},
-    }
+    backend.shaped = COUNTED
     applied.change("r1", "up", Impairment(loss_ratio=0.9))
     applied.change("r1", "up", Impairment(loss_ratio=0.1))
     assert applied.by_ratio() == {0.1: (15, 200), 0.3: (30, 100)}
