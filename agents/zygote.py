@@ -22,6 +22,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import Any, NoReturn
@@ -68,7 +69,13 @@ class Server:
         self.home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
-        """Serves until the harness closes its end."""
+        """Serves until the harness closes its end, be there answers that it did not read."""
+        try:
+            self._serve()
+        finally:
+            self._end()
+
+    def _serve(self) -> None:
         # A pipe written by the signal handler wakes select(2) for a death.
         death, ring = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -80,13 +87,17 @@ class Server:
                 os.read(death, 4096)
                 self._bury()
             if channel in readable:
-                data, descriptors, _, _ = socket.recv_fds(
-                    self.channel, MESSAGE_BYTES, MAX_DESCRIPTORS
-                )
+                data, descriptors = self._hear()
                 if not data:
-                    self._end()
                     return
                 self._obey(json.loads(data), descriptors)
+
+    def _hear(self) -> tuple[bytes, list[int]]:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE_BYTES, MAX_DESCRIPTORS)
+        except ConnectionResetError:  # closed with our answers unread
+            return b"", []
+        return data, descriptors
 
     def _obey(self, command: dict[str, Any], descriptors: list[int]) -> None:
         try:
@@ -173,7 +184,8 @@ class Server:
             os.waitpid(pid, 0)
 
     def _tell(self, message: dict[str, Any]) -> None:
-        self.channel.send(json.dumps(message).encode())
+        with suppress(BrokenPipeError):  # the harness is gone: the next message read says so
+            self.channel.send(json.dumps(message).encode())
 
 
 def enter(namespace: int) -> None:

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,17 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+def processes_in(netns: int) -> list[str]:
+    found = []
+    for entry in os.listdir("/proc"):
+        with suppress(OSError):
+            if entry.isdecimal() and os.path.samestat(
+                os.fstat(netns), os.stat(f"/proc/{entry}/ns/net")
+            ):
+                found.append(entry)
+    return found
+
+
 def test_a_multicast_reaches_every_host_through_the_routers(tmp_path: Path) -> None:
     with harness(tmp_path) as lab:
         pids = lab.spawn()
@@ -232,6 +243,25 @@ def test_a_zygote_ends_its_agents_when_the_harness_closes_its_socket(tmp_path: P
         lab.zygote.kill(2, signal.SIGSTOP)
         lab.zygote.close()
         assert not any(alive(pid) for pid in pids.values())
+
+
+def test_a_zygote_whose_death_notices_nobody_read_ends_its_agents(tmp_path: Path) -> None:
+    with harness(tmp_path) as lab:
+        pids = lab.spawn()
+        lab.zygote.kill(0)
+        assert select.select([lab.zygote], [], [], DEADLINE_S)[0]
+        lab.zygote.close()
+        assert not any(alive(pid) for pid in pids.values())
+        assert (lab.folder / "agents.log").read_text() == ""
+
+
+def test_a_zygote_whose_harness_goes_while_it_starts_agents_ends_them(tmp_path: Path) -> None:
+    with harness(tmp_path) as lab:
+        spawn = {"do": "spawn", "nodes": [*range(NODES)], "nice": 0}
+        lab.zygote._tell(spawn, [host.netns for host in lab.net.hosts])
+        lab.zygote.close()
+        assert not any(processes_in(host.netns) for host in lab.net.hosts)
+        assert (lab.folder / "agents.log").read_text() == ""
 
 
 def test_an_address_that_the_host_does_not_have_is_named(tmp_path: Path) -> None:
