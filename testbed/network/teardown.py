@@ -21,6 +21,10 @@ from testbed.network.nodes import Node
 _GONE_S = 60.0
 """Deadline; 8,192 hosts were gone in 6.5 s."""
 
+_DYING_S = 1.0
+"""How long a process may still be found in a stopped node. One that an interrupted command killed
+(an agent, `nft`) leaves after its parent has gone on, later still on a busy machine."""
+
 # More processes than this on a warning's line help nobody.
 _NAMED = 5
 
@@ -73,6 +77,18 @@ def _wait() -> None:
 
 
 def _report_left_over(inodes: dict[int, str]) -> None:
+    deadline = time.monotonic() + _DYING_S
+    while (found := _left_over(inodes)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if found:
+        _log.warning(
+            "%d processes still run in stopped nodes and keep them; end each by its pid: %s",
+            len(found),
+            ", ".join(found[:_NAMED]),
+        )
+
+
+def _left_over(inodes: dict[int, str]) -> list[str]:
     found = []
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():
@@ -85,9 +101,4 @@ def _report_left_over(inodes: dict[int, str]) -> None:
             continue
         if inode in inodes:
             found.append(f"{inodes[inode]}: {entry} ({command})")
-    if found:
-        _log.warning(
-            "%d processes still run in stopped nodes and keep them; end each by its pid: %s",
-            len(found),
-            ", ".join(found[:_NAMED]),
-        )
+    return found

@@ -281,6 +281,19 @@ def test_a_process_left_in_a_node_is_named(caplog: pytest.LogCaptureFixture) -> 
     assert f"h2: {stranger.pid} (sleep)" in caplog.text
 
 
+def test_a_process_that_ends_while_its_node_is_stopped_is_not_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    net = Network(two_subnets.build(hosts=2))
+    net.build()
+    with namespaces.entered(net["h2"].netns):
+        dying = subprocess.Popen(["sleep", "0.2"])
+    with caplog.at_level(logging.WARNING):
+        net.stop()
+    assert caplog.text == ""
+    assert dying.wait() == 0
+
+
 def test_two_networks_of_the_same_names_live_side_by_side() -> None:
     graph = two_subnets.build(hosts=2)
     with Network(graph) as one, Network(graph) as other:
