@@ -7,7 +7,6 @@ table knows it (`repeats`).
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
@@ -16,7 +15,7 @@ from typing import Any
 
 from agents import registry
 from agents.options import OptionInfo, describe
-from testbed import faults
+from testbed import faults, toml
 from testbed.errors import UsageError, near
 from testbed.faults import Fault
 from testbed.settings import WORDS, Grid, Run, check_type
@@ -226,10 +225,10 @@ def _find(name: str) -> Path:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return toml.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; give a file that can be read") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path}: not TOML: {error}; correct that place") from error
 
 
@@ -297,11 +296,14 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def from_text(text: str) -> Any:
-    """The value of `--set key=text`: TOML where it is, `a,b` a list, anything else a text."""
+    """The value of `--set key=text`: TOML where it is, `a,b` a list, anything else a text.
+
+    What has an `=` is one text: the fields of an impairment, `delay_ms=20,jitter_ms=5`.
+    """
     parts = text.split(",")
-    if len(parts) > 1 and not text.lstrip().startswith(("[", "{", '"', "'")):
+    if len(parts) > 1 and "=" not in text and not text.lstrip().startswith(("[", "{", '"', "'")):
         return [from_text(part.strip()) for part in parts]
     try:
-        return tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return toml.loads(f"value = {text}")["value"] if "\n" not in text else text
+    except ValueError:
         return text

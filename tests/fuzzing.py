@@ -52,7 +52,7 @@ SCRATCH = Path(_folder.name)
 TOKENS = (
     *(b"null", b"true", b"NaN", b"Infinity", b"-1", b"1e999", b'""', b"[]", b"{}", b"[[", b"\0"),
     *(b"9" * 30, b"\xff\xff\xff\xff", b"\\ud800", b"[" * 1000, b'"a":', b"=", b"..", b"\n", b","),
-    *(b"\x80", b"0x", b"1979-05-27", b"'''", b"#"),
+    *(b"\x80", b"0x", b"1979-05-27", b"'''", b"#", b"9" * 5000, b"0x" + b"f" * 5000),
 )
 
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import csv
 import math
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from testbed import toml
 from testbed.errors import UsageError, near
 from topologies.errors import GraphError
 from topologies.graph import Graph, router_port
@@ -47,13 +47,13 @@ def load(where: str, path: Path) -> tuple[Row, ...]:
     """The rows of a file in the order of time. Raises `UsageError` naming the row."""
     try:
         if path.suffix == ".toml":
-            tables = tomllib.loads(path.read_text()).get("at", [])
+            tables = toml.loads(path.read_text()).get("at", [])
         elif path.suffix == ".csv":
             with path.open(newline="") as file:
                 tables = list(csv.DictReader(file))
         else:
             raise UsageError(f"{where}: profile {path}: give a .csv or a .toml file")
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UsageError(f"{where}: profile {path}: {error}; is it the file you mean?") from error
     if not isinstance(tables, list) or not tables:
         raise UsageError(f"{where}: profile {path}: holds no row; see docs/tutorial.md for one")
