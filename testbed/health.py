@@ -60,12 +60,14 @@ def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Adds `tick_p99_s`, `receive_p99_s`, `start_p99_s`, `voided` and `reasons` to a table of runs.
 
     `events.value` is, in nanoseconds, the lateness of a `tick` or `start` and the receive lag of a
-    `receive` or `duplicate`. A run without a round and without a receipt is voided: nothing shows
-    that it was on time.
+    `receive` or `duplicate`. What happens while a protocol warms up is not judged: many idle
+    receipts that are on time would cover for those of the run. A run without a round and without a
+    receipt is voided: nothing shows that it was on time.
     """
     judged = runs.copy()
+    counting = events[(events["time_ns"] >= 0) | (events["event"] == "start")]
     for name, (_, kinds) in GATES.items():
-        judged[name] = judged["run"].map(_p99(events, kinds)).astype(float)
+        judged[name] = judged["run"].map(_p99(counting, kinds)).astype(float)
     reasons = [_late(row) for row in judged.to_dict("records")]
     before = judged["reasons"] if "reasons" in judged else [""] * len(judged)
     judged["reasons"] = [

@@ -73,5 +73,7 @@ def last_infection_ns(tables: RunTables) -> pd.Series[float]:
 
 
 def sends(tables: RunTables) -> pd.DataFrame:
-    """The send events of all runs."""
-    return tables.events.loc[tables.events["event"] == "send", ["run", "time_ns", "type"]]
+    """The send events of all runs, from their time 0 on."""
+    events = tables.events
+    mine = (events["event"] == "send") & (events["time_ns"] >= 0)
+    return events.loc[mine, ["run", "time_ns", "type"]]

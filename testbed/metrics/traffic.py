@@ -1,6 +1,6 @@
 """Messages sent per node in a run, of every type together; `updates` counts data alone.
 
-NaN for a run of which no event was recorded.
+Those of a warm-up before a stream do not count. NaN for a run of which no event was recorded.
 """
 
 from __future__ import annotations

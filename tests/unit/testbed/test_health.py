@@ -12,8 +12,8 @@ from testbed import health
 ON_TIME = dict.fromkeys(health.GATES, 0.001)
 
 
-def events(*rows: tuple[int, str, float]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["run", "event", "value"])
+def events(*rows: tuple[int, str, float], time_ns: int = 0) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["run", "event", "value"]).assign(time_ns=time_ns)
 
 
 def runs(*numbers: int, round_s: float = 0.5) -> pd.DataFrame:
@@ -33,6 +33,19 @@ def test_a_run_is_voided_when_p99_reaches_a_tenth_of_the_round(kind: str) -> Non
 def test_one_late_tick_in_two_hundred_voids_nothing() -> None:
     ticks = [(1, "tick", 1e6)] * 199 + [(1, "tick", 0.4e9)]
     assert not health.void_runs(runs(1), events(*ticks))["voided"].any()
+
+
+def test_idle_receipts_before_a_stream_do_not_cover_for_late_ones_in_it() -> None:
+    idle = events(*[(1, "receive", 0.0)] * 5000, time_ns=-1)
+    late = events(*[(1, "receive", 0.1e9)] * 10)
+    judged = health.void_runs(runs(1), pd.concat([idle, late]))
+    assert judged["reasons"].tolist() == ["receipts 100 ms late at p99, limit 50 ms"]
+
+
+def test_a_late_start_voids_whenever_it_is() -> None:
+    start = events((1, "start", 0.1e9), time_ns=-1)
+    judged = health.void_runs(runs(1), pd.concat([start, events((1, "tick", 0.0))]))
+    assert judged["reasons"].tolist() == ["starts 100 ms late at p99, limit 50 ms"]
 
 
 def test_lateness_of_one_run_does_not_void_another() -> None:
