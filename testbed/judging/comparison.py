@@ -35,7 +35,7 @@ OF_RUN = {
 }
 """Columns of the table by the metrics of a run that they are the sum of. Counts are per multicast:
 `source` is what the sender sends, `source_heard_control` what comes to it without data, and
-`member_heard_control` what comes to the average node."""
+`member_heard_control` what comes to the average one of the others."""
 OF_BATCH = {
     "core": ("core_data_per_message", "core_control_per_message"),
     "core_data": ("core_data_per_message",),

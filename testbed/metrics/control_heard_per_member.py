@@ -1,7 +1,8 @@
-"""Datagrams without data that arrived at a node, the mean over all nodes, for each multicast.
+"""Datagrams without data that arrived at a node, the mean over all but the sources, per multicast.
 
 One send to a group arrives N-1 times: what costs its sender one datagram costs every member one
-[Birman et al., TOCS 17(2), 1999, of SRM]. NaN for a run that is no stream.
+[Birman et al., TOCS 17(2), 1999, of SRM]; what its receivers tell a source is another metric. NaN
+for a run that is no stream, or in which every node multicasts.
 """
 
 from __future__ import annotations
@@ -16,5 +17,7 @@ OF = "run"
 
 
 def compute(tables: RunTables) -> pd.Series[float]:
-    nodes = tables.runs.set_index("run")["nodes"]
-    return streams.control_heard(tables) / nodes
+    heard = streams.control_heard(tables) - streams.control_heard(tables, by_sources=True)
+    sources = streams.multicasts(tables).groupby("run")["origin"].nunique()
+    members = tables.runs.set_index("run")["nodes"] - sources
+    return heard / members.where(members > 0)

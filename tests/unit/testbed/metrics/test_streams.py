@@ -73,7 +73,7 @@ def tables() -> RunTables:
         ("source_data_per_message", 3 / 3),
         ("source_control_per_message", 1 / 3),
         ("duplicates_per_message", 1 / 3),
-        ("control_heard_per_member", (1 + 4) / 3 / 4),
+        ("control_heard_per_member", 1 / 3 / (4 - 2)),
         ("source_heard_control_per_message", 4 / 3),
         ("t_ave", (1.0 + 2.0 + 0.5) / 3),
         ("t_last", (2.0 + 0.5) / 2),
