@@ -127,6 +127,11 @@ class Fault:
         return self._default if self.source is None else self.source
 
     @property
+    def follows_source(self) -> bool:
+        """Whether whom it hits depends on who multicasts, which differs from run to run."""
+        return any(after_source(each) is not None for each in (self.nodes, *(self.sets or ())))
+
+    @property
     def _default(self) -> str:
         gentle = self.kind in ("loss", "partition", "clock_step", "weather")
         return "any" if gentle or self.nodes in ("all", "source") else "excluded"
@@ -254,7 +259,10 @@ def _value(where: str, name: str, value: Any) -> Any:
     if name == "sets":
         if not isinstance(value, list) or not value:
             raise UsageError(f'{where}: sets = {value!r}: write a list of nodes, ["s1"] or [0.5]')
-        return tuple(_selector(where, name, each) for each in value)
+        sides = tuple(_selector(where, name, each) for each in value)
+        if len(sides) > 1 and any(after_source(side) is not None for side in sides):
+            raise UsageError(f"{where}: sets = {value!r}: one with the source is the only one")
+        return sides
     if name == "source" and value not in SOURCE:
         raise UsageError(f"{where}: source = {value!r}; {near(str(value), SOURCE)}")
     if not isinstance(value, str):

@@ -64,7 +64,8 @@ def batches(
     horizon = cell.run.sending_s() / round_s + cell.run.horizon_rounds
     drawing = Drawing(cell.faults, cell.graph(), round_s, horizon)
     size = concurrency(cell, round_s)
-    if cell.run.kind != "stream" and drawing.draw(0).settled:
+    alike = not any(fault.follows_source for fault in cell.faults)
+    if cell.run.kind != "stream" and alike and drawing.draw(0).settled:
         size = max(size, -(-cell.run.repeats // SETTLED))
     for place, first in enumerate(range(0, cell.run.repeats, size)):
         own = derive(seed, "faults", cell.index, place)

@@ -45,7 +45,7 @@ class Drawing:
         for place, fault in enumerate(self.faults):
             rng = derive(seed, "fault", place)
             if fault.kind == "partition":
-                sides[place] = self._sides(fault, rng)
+                sides[place] = self._sides(fault, rng, source)
                 hit = tuple(sorted(node for side in sides[place] for node in side))
             elif fault.router is not None:
                 self._check_router(fault, fault.router)
@@ -57,9 +57,9 @@ class Drawing:
                 hit = self._nodes(fault, fault.nodes, rng, source)
                 if fault.policy == "excluded":
                     sources -= set(hit)
-                elif fault.policy == "included" and after_source(fault.nodes) is None:
+                elif fault.policy == "included" and not fault.follows_source:
                     sources &= set(hit)
-            if fault.kind == "partition" and fault.policy != "any":
+            if fault.kind == "partition" and fault.policy != "any" and not fault.follows_source:
                 within = set(hit) if fault.policy == "included" else sources - set(hit)
                 sources &= within
             targets[place] = hit
@@ -152,11 +152,11 @@ class Drawing:
     def _seconds(self, seconds: float | None, rounds: float | None) -> float:
         return seconds if seconds is not None else (rounds or 0.0) * self.round_s
 
-    def _sides(self, fault: Fault, rng: Random) -> tuple[frozenset[int], ...]:
+    def _sides(self, fault: Fault, rng: Random, source: int | None) -> tuple[frozenset[int], ...]:
         sides: list[frozenset[int]] = []
         taken: set[int] = set()
         for selector in fault.sets or ():
-            side = self._nodes(fault, selector, rng, None, taken)
+            side = self._nodes(fault, selector, rng, source, taken)
             if taken & set(side):
                 raise UsageError(f"fault {fault}: a node is in two of the sets; take it out of one")
             taken |= set(side)
@@ -298,9 +298,9 @@ def check(
             raise UsageError(
                 f"fault {fault}: at_infected is of one multicast, not of a stream; give at_s"
             )
-        alone = fault.at_infected is not None or after_source(fault.nodes) is not None
+        alone = fault.at_infected is not None or fault.follows_source
         if alone and concurrent != 1:
-            what = "at_infected" if fault.at_infected is not None else f'nodes = "{fault.nodes}"'
+            what = "at_infected" if fault.at_infected is not None else "whom it hits"
             raise UsageError(f"fault {fault}: {what} is of one multicast; set run.concurrent = 1")
         if graph.lan != "routed" and fault.kind in ("link_down", "flap") and fault.router is None:
             raise UsageError(f'fault {fault}: links of hosts need lan = "routed"')
