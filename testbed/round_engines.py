@@ -32,11 +32,15 @@ from testbed.simulator.rounds import nested, rumor, uniform
 from testbed.simulator.rounds.nested import Nested
 from testbed.simulator.rounds.rumor import Rumor
 from testbed.tables import COLUMNS
+from topologies import catalog
 
 UNIFORM = ("push", "pull", "push_pull")
 MODELLED = {"rounds": (*UNIFORM, "topology_aware", "rumor"), "counts": UNIFORM}
 ENGINES = tuple(MODELLED)
 TWO_SUBNETS = "two_subnets"
+PLACING = ("subnets", "hosts_per_subnet", "lan")
+"""Parameters of topologies that say where a host is: all the same to uniform targets."""
+
 NODE_ROUND_S = 2e-8
 """For the progress bar only."""
 
@@ -84,6 +88,12 @@ def check(cell: Cell, engine: str) -> None:
     source, retention = cell.protocol_source, cell.options.get("retention", "forever")
     silent = ("rounds", "infect_and_die") if cell.protocol == "push" else ()
     own = cell.protocol == "topology_aware"
+    defaults = catalog.fill(cell.topology, {})
+    shaped = [
+        f"{name}={value}"
+        for name, value in cell.parameters.items()
+        if value != defaults[name] and (own or name not in PLACING)
+    ]
     exchange, ends = (cell.options.get(name) for name in ("exchange", "termination"))
     wrong = (
         (source not in known, f"protocol {source}", f"choose {', '.join(known)}"),
@@ -99,6 +109,7 @@ def check(cell: Cell, engine: str) -> None:
         (exchange == "three_way", "exchange three_way", "--set exchange=two_way"),
         (ends == "median_counter", "termination median_counter", "--set termination=none"),
         (own and cell.topology != TWO_SUBNETS, f"topology {cell.topology}", f"take {TWO_SUBNETS}"),
+        (bool(shaped), f"{' '.join(shaped)} of {cell.topology}", "leave it at its default"),
         (
             own and not cell.options["replacement"],
             "topology_aware without replacement",

@@ -73,6 +73,13 @@ def test_the_same_seed_gives_the_same_runs(tmp_path: Path) -> None:
         ("rounds", ("kind=saturated",), ["kind saturated"]),
         ("counts", ("protocol=topology_aware",), ["protocol topology_aware", "push, pull"]),
         ("rounds", ("protocol=topology_aware", "topology=star"), ["topology star"]),
+        (
+            "rounds",
+            ("protocol=topology_aware", "hosts_per_subnet=[[4, 12]]"),
+            ["hosts_per_subnet=("],
+        ),
+        ("counts", ("loss=per_link",), ["loss=per_link of two_subnets", "leave it at its default"]),
+        ("rounds", ("core=loss_ratio=0.1",), ["core=loss_ratio=0.1"]),
         ("rounds", ("protocol=pbcast",), ["protocol pbcast"]),
         ("counts", ("protocol=push_pull", "exchange=three_way"), ["three_way", "two_way"]),
         ("rounds", ("protocol=push_pull", "termination=median_counter"), ["termination=none"]),
