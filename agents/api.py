@@ -250,7 +250,7 @@ class Protocol:
 
         So begins a run in which every node is infected (`sources = "all"`).
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no hold(id, payload, now); define it")
 
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
         """A message arrived from another node (or from this one)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -113,6 +113,10 @@ def _inspect(path: Path, module: ModuleType) -> Plugin:
     protocol = found[0]
     if not hasattr(protocol, "Options"):
         raise OptionError(f"protocol {path}: {protocol.__name__} has no Options; define them")
+    if not is_dataclass(protocol.Options):
+        raise OptionError(
+            f"protocol {path}: its Options are no dataclass; put @dataclass(frozen=True) above them"
+        )
     messages: dict[int, type[Message]] = {}
     for message in protocol.MESSAGES:
         number = getattr(message, "TYPE", None)

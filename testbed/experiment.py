@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import registry
+from agents.api import Protocol
 from agents.options import OptionError, describe, make
 from testbed import document, listing
 from testbed.document import DEFAULT, Document, as_list
@@ -198,6 +199,11 @@ def _cell(
         faults=faults,
     )
     cell.run.check(cell.nodes)
+    if cell.run.held and plugin.protocol.hold is Protocol.hold:
+        raise UsageError(
+            f"protocol {plugin.name}: no hold(id, payload, now), by which every node has a "
+            'multicast from the start (sources = "all"); define it'
+        )
     if network:  # an address plan that does not fit is found here
         drawing.check(
             cell.faults,

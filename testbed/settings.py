@@ -63,6 +63,11 @@ class Run:
             value = getattr(self, setting)
             raise OptionError(f'{setting}={value}: that is a stream; set kind = "stream"')
 
+    @property
+    def held(self) -> bool:
+        """Whether every node has a multicast from the start, and nobody sends one."""
+        return self.kind != "stream" and self.sources == "all"
+
     def senders(self, nodes: int) -> int:
         """How many nodes multicast in a stream."""
         return {"one": 1, "all": nodes}.get(self.sources) or int(self.sources)

@@ -76,6 +76,10 @@ def test_a_misspelt_name_finds_the_near_one() -> None:
         ("import nothing_of_that_name", "ModuleNotFoundError"),
         ("1 / 0", "ZeroDivisionError"),
         ("from agents.api import Protocol\nclass P(Protocol): pass", "no Options"),
+        (
+            "from agents.api import Protocol\nclass O: pass\nclass P(Protocol): Options = O",
+            "no dataclass; put @dataclass",
+        ),
     ],
 )
 def test_a_file_that_breaks_a_rule_is_refused_in_one_line(

@@ -148,6 +148,16 @@ def test_full_takes_the_values_of_default_first(mine: Path) -> None:
         ("run.round_s=0.2", lambda e: {c.run.round_s for c in e.cells} == {0.2}),
         ("retention=forever", lambda e: {c.options["retention"] for c in e.cells} == {"forever"}),
         ("protocol=push", lambda e: {c.protocol for c in e.cells} == {"push"}),
+        (
+            "core=delay_ms=20,jitter_ms=5",
+            lambda e: {c.parameters["core"] for c in e.cells} == {"delay_ms=20,jitter_ms=5"},
+        ),
+        (
+            'core=["jitter_ms=5,delay_ms=9", "delay_ms=1"]',
+            lambda e: (
+                {c.parameters["core"] for c in e.cells} == {"jitter_ms=5,delay_ms=9", "delay_ms=1"}
+            ),
+        ),
     ],
 )
 def test_set_changes_one_value(mine: Path, setting: str, found: object) -> None:
@@ -306,6 +316,20 @@ def test_quick_sets_a_figure_of_a_fault() -> None:
 )
 def test_a_bad_figure_of_a_fault_is_refused(setting: str, says: str) -> None:
     assert says in refusal("perturbed_member", setting)
+
+
+def test_a_protocol_that_cannot_hold_a_multicast_from_the_start_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mute.py"
+    file.write_text(
+        "from dataclasses import dataclass\nfrom agents.api import Protocol\n"
+        "@dataclass\nclass Options: pass\n"
+        "class Mute(Protocol):\n    Options = Options\n    MESSAGES = ()\n"
+    )
+    experiment.load("latency", protocols=[str(file)])
+    with pytest.raises(UsageError, match=r"mute: no hold\(id, payload, now\).*; define it"):
+        experiment.load("core_load", protocols=[str(file)])
 
 
 def test_a_missing_file_is_named() -> None:
