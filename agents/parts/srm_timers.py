@@ -176,11 +176,12 @@ class SrmOptions:
         if not self.log_repair:
             within |= {"d1": repairs.starts, "d2": repairs.widths}
         for name, (low, high) in within.items():
-            if not low <= getattr(self, name) <= high:
+            value, default = getattr(self, name), getattr(SrmOptions, name)
+            if value != default and not low <= value <= high:  # a default is moved within
                 raise OptionError(
-                    f"{name}={getattr(self, name):g}: adaptive timers of {nodes} nodes keep it "
-                    f"within {low:g}..{high:g}; choose that, or timers=fixed "
-                    f"(defaults {name}={getattr(SrmOptions, name):g}, timers=fixed)"
+                    f"{name}={value:g}: adaptive timers of {nodes} nodes keep it within "
+                    f"{low:g}..{high:g}; choose that, or timers=fixed "
+                    f"(defaults {name}={default:g}, timers=fixed)"
                 )
 
     def period_s(self, nodes: int, size: int) -> float:

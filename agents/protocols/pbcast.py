@@ -9,11 +9,11 @@ Either almost all get a multicast or almost none: see `testbed.theory.pbcast`.
 
 The paper's optimisations are switches: `soft_failure_detection` answers only in the round of the
 digest, so a round must be longer than a round trip; `retransmission_limit` bounds the bytes sent in
-a round; `cyclic` spares a node what it was sent in the round before; `most_recent_first` orders
-what is asked for; `independent_rounds` counts rounds of one's own, otherwise a multicast's age is
-counted from its origin's round; `neighbours` gossips on a random graph; `multicast_after` makes a
-multicast of what many ask for. Left out: the tree that may take the place of IP multicast. A node
-with nothing to tell is silent.
+a round, and what is longer by itself is never sent again; `cyclic` spares a node what it was sent
+in the round before; `most_recent_first` orders what is asked for; `independent_rounds` counts
+rounds of one's own, otherwise a multicast's age is counted from its origin's round; `neighbours`
+gossips on a random graph; `multicast_after` makes a multicast of what many ask for. Left out: the
+tree that may take the place of IP multicast. A node with nothing to tell is silent.
 
 Reference: Birman et al., ACM TOCS 17(2), 1999.
 Timers: none but the rounds.
@@ -46,7 +46,7 @@ from agents.parts import digests, targets
 from agents.parts.digests import Span
 from agents.parts.ordering import Fifo
 from agents.parts.stores import UNNAMED
-from agents.wire import HEADER_BYTES, MAX_BODY, MAX_DATAGRAM
+from agents.wire import HEADER_BYTES, MAX_BODY
 
 ALL = "all"
 ROUND = Struct(">I")
@@ -66,7 +66,7 @@ class PbcastOptions:
     )
     soft_failure_detection: bool = option(True, help="answer in the round of the digest only")
     retransmission_limit: int = option(
-        10_000, unit="bytes", low=0, help="sent again in a round at most; 0: any"
+        10_000, unit="bytes", low=0, help="of datagrams sent again in a round; 0: any"
     )
     cyclic: bool = option(True, help="send nobody again what it was sent in the round before")
     most_recent_first: bool = option(True, help="ask for the youngest first")
@@ -160,10 +160,10 @@ class Pbcast(Protocol):
                 f"{options.neighbours or others} other(s); choose fewer, or more nodes "
                 "(default 1)"
             )
-        if 0 < options.retransmission_limit < MAX_DATAGRAM:
+        if 0 < options.retransmission_limit < HEADER_BYTES:
             raise OptionError(
-                f"retransmission_limit={options.retransmission_limit}: one datagram may take more, "
-                f"and would never be sent again; choose {MAX_DATAGRAM} and more, or 0 for any "
+                f"retransmission_limit={options.retransmission_limit}: a datagram without payload "
+                f"takes more; choose {HEADER_BYTES} and more, or 0 for any "
                 f"(default {PbcastOptions.retransmission_limit})"
             )
 

@@ -17,7 +17,8 @@ SND_ACK_TOME: nested subnets name the nearest one beforehand. The source's adver
 ever: they tell who has missed the end.
 
 Reference: Paul et al., IEEE JSAC 15(3), 1997; Lin & Paul, INFOCOM 1996.
-Timers: transmission (T_send), status (T_ack), repair (T_retx), advertisements, a silent DR.
+Timers: transmission (T_send), status (T_ack), repair (T_retx), advertisements. That a DR is silent
+is seen when a status is due.
 Order: FIFO by origin.
 """
 

@@ -2,8 +2,8 @@
 
 Model: the lecture's "Tree-Based", with ACK or NAK repair; that both cost O(N) packets a multicast
 is credited to Birman et al., Bimodal multicast (TOCS 17(2), 1999). Each origin is the root of a
-tree that all compute alike (`agents.parts.trees`); a node sends a multicast at most K times.
-Repair:
+tree that all compute alike (`agents.parts.trees`). A node sends a multicast at most K times in a
+`kary` tree, the head of a subnet K times more in a `topology` tree; `bfs` has no bound. Repair:
 
 - `ack`: with aggregate=true each edge mends itself. A node that hands on sends its parent a receipt
   at once, and acknowledges when its whole subtree has (a leaf at once): without loss N-1
@@ -17,11 +17,11 @@ Repair:
 - `none`: nobody sends again, and below a dead node all are cut off. No gap holds up what follows.
 
 A parent that is not heard for three heartbeats is given up: the node joins its grandparent, then
-the others up to the origin. A child that never answers is given up too, and its children adopted.
-The messages carry the ancestors, so that a repaired tree can be repaired again. Decided here: all
-but the model. Left out: epochs; what a former parent sends is as good as the new one's. The routers
-between subnets: in a `bfs` tree the heads of all subnets hang from the origin, and `topology` knows
-no order of theirs, in a chain or hierarchy too.
+the others up to the origin. A child that does not answer `max_tries` sends is given up too, and its
+children adopted. The messages carry the ancestors, so that a repaired tree can be repaired again.
+Decided here: all but the model. Left out: epochs; what a former parent sends is as good as the new
+one's. The routers between subnets: in a `bfs` tree the heads of all subnets hang from the origin,
+and `topology` knows no order of theirs, in a chain or hierarchy too.
 
 Reference: lecture, "Tree-Based"; Birman et al. 1999.
 Timers: retransmission (`agents.parts.outstanding`); question to a child (`agents.parts.tree_acks`);

@@ -142,6 +142,16 @@ def test_windows_within_their_bounds_are_as_they_were_asked_for() -> None:
     assert [(each.start, each.width) for each in asked.windows(100)] == [(1.5, 50), (2, 3)]
 
 
+@pytest.mark.parametrize("nodes", [2, 8, 100])
+@pytest.mark.parametrize("log_repair", [True, False])
+def test_defaults_are_never_refused(log_repair: bool, nodes: int) -> None:
+    made = make(SrmOptions, {"timers": "adaptive", "log_repair": log_repair})
+    made.check(nodes)
+    for each in made.windows(nodes):
+        assert isinstance(each, AdaptiveWindow)
+        assert each.starts[0] <= each.start <= each.starts[1]
+
+
 def test_a_negative_window_is_refused_by_name() -> None:
     with pytest.raises(OptionError, match=r"c2=-1: choose float 0\.\."):
         make(SrmOptions, {"c2": -1})

@@ -210,7 +210,7 @@ def test_a_hostile_digest_costs_one_full_solicitation() -> None:
         ({"neighbours": 8}, r"neighbours=8: .*choose 0\.\.7 \(default 0"),
         ({"neighbours": 2, "fan_out": 3}, r"fan_out=3: .*2 other\(s\).*default 1"),
         ({"buffer_rounds": 0}, r"buffer_rounds=0: choose int 1\.\."),
-        ({"retransmission_limit": 1399}, r"limit=1399: .*choose 1400 .*0 for any \(default 10000"),
+        ({"retransmission_limit": 39}, r"limit=39: .*choose 40 .*0 for any \(default 10000"),
     ],
 )
 def test_what_does_not_fit_the_group_is_refused(options: dict[str, Any], message: str) -> None:
