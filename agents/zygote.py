@@ -184,7 +184,7 @@ class Server:
             os.waitpid(pid, 0)
 
     def _tell(self, message: dict[str, Any]) -> None:
-        with suppress(BrokenPipeError):  # the harness is gone: the next message read says so
+        with suppress(ConnectionError):  # the harness is gone: the next message read says so
             self.channel.send(json.dumps(message).encode())
 
 
