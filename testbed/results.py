@@ -129,7 +129,10 @@ def find(name: str, results: Path) -> Path:
     for path in candidates:
         if (path / "manifest.json").is_file():
             return path.resolve()
-    known = [str(path.parent.relative_to(results)) for path in whole_runs(results)]
+    runs = whole_runs(results)
+    if name == "latest" and runs:
+        return runs[-1].parent.resolve()
+    known = [str(path.parent.relative_to(results)) for path in runs]
     raise UsageError(f"run {name!r}: no such run directory; {near(name, known)}")
 
 

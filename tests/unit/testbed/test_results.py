@@ -42,6 +42,16 @@ def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
     assert results.find("latency", tmp_path) == newest
 
 
+def test_latest_alone_is_the_newest_run_of_all_experiments(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="run 'latest': no such run directory"):
+        results.find("latest", tmp_path)
+    write_whole(tmp_path, seed=1)
+    with results.new_run(tmp_path, "core_load", 2) as directory:
+        directory.write_json("manifest.json", {})
+        newest = directory.finish()
+    assert results.find("latest", tmp_path) == newest
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_run_that_is_broken_off_leaves_nothing(
     tmp_path: Path, error: type[BaseException]
