@@ -1,8 +1,9 @@
 """The command `testbed`: arguments and exit codes, nothing else.
 
 Exit codes: 0 done (of `validate`: all supported), 1 something failed, 2 a wrong argument, 3 a claim
-refuted, 4 a claim inconclusive (3 beats 4), 130 interrupted. With --json, standard output holds one
-JSON document and nothing else; messages and progress go to standard error.
+refuted or, of `check`, a promise broken, 4 a claim inconclusive (3 beats 4), 130 interrupted. With
+--json, standard output holds one JSON document and nothing else; messages and progress go to
+standard error.
 
 Each command imports what it needs when it is called, so that `testbed --help` costs no pandas.
 """
@@ -228,7 +229,7 @@ def validate(
     CLAIM is a number or a name of `testbed list claims`; all by default.
 
     --quick takes less than 5 minutes, the default less than 30; --full as long as it needs, and
-    holds runs on hosts against simulated ones, too, as `testbed validate twins` does in 10 minutes.
+    holds runs on hosts against simulated ones, too, as `testbed validate twins` does in 8 minutes.
     """
     from testbed import listing
 

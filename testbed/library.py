@@ -64,15 +64,16 @@ def run(
     settings: Sequence[str] = (),
     protocols: Sequence[str] = (),
     repeats: int | None = None,
-    variant: str = "quick",
+    variant: str = "default",
     seed: int | None = None,
     results: str | Path = "results",
 ) -> Result:
     """Runs an experiment, a shipped name or the path of a TOML file, on emulated hosts.
 
-    `settings` are `key=value` texts as for `--set`, `protocols` names or paths of files. Blocks
-    until all is done; call it from the main thread. Raises `UsageError` for what does not fit,
-    before a network is built, and `LabError` where no network can be made.
+    `settings` are `key=value` texts as for `--set`, `protocols` names or paths of files, `variant`
+    is "quick", "default" or "full", the table of the file that changes values. Blocks until all is
+    done; call it from the main thread. Raises `UsageError` for what does not fit, before a network
+    is built, and `LabError` where no network can be made.
     """
     from testbed import emulation, lab
     from testbed.progress import Progress
@@ -90,7 +91,7 @@ def simulate(
     settings: Sequence[str] = (),
     protocols: Sequence[str] = (),
     repeats: int | None = None,
-    variant: str = "quick",
+    variant: str = "default",
     seed: int | None = None,
     results: str | Path = "results",
 ) -> Result:

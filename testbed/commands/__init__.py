@@ -42,8 +42,8 @@ def _variant_option(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(f"--{name}", is_flag=True, expose_value=False, callback=_variant, help=help)
 
 
-quick_option = _variant_option("quick", "Fewer runs.")
-full_option = _variant_option("full", "More sizes and runs.")
+quick_option = _variant_option("quick", "What [quick] of the experiment changes, if it does.")
+full_option = _variant_option("full", "What [full] of the experiment changes: more sizes and runs.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
 )

@@ -49,7 +49,7 @@ def register(hosts: Mapping[str, int]) -> None:
     """Makes hosts known to `main`, by the descriptors of their network namespaces.
 
     They must stay open in the calling process, the payload of a lab. A second call replaces the
-    first. Outside of a lab (--no-lab) there is nothing to attach to, and it does nothing.
+    first. Outside of a lab there is nothing to attach to, and it does nothing.
     """
     if not world.inside():
         return
