@@ -38,7 +38,8 @@ Sizes = int | Sequence[int]
 
 # What topologies have in common.
 Hosts = Annotated[
-    int | None, Domain(2, MOST, "hosts", "spread evenly over the subnets; default 4 a subnet")
+    int | None,
+    Domain(2, MOST, "hosts", "`nodes` of experiments; spread over the subnets, default 4 each"),
 ]
 HostsPerSubnet = Annotated[
     Sizes | None, Domain(1, None, "hosts", "one number for all subnets, or one for each: 3,5")
