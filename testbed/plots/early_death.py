@@ -72,6 +72,7 @@ def _panel(panel: Axes, arm: Arm, look: plotting.Look) -> None:
     said = f"died out: {died.value:.1%}\n[{low:.1%}, {high:.1%}]\npredicted: {_predicted(arm):.1%}"
     panel.text(0.14, 0.97, said, transform=panel.transAxes, va="top", fontsize=10)
     panel.set_title(_words(arm), fontsize=10.5)
+    panel.margins(y=0.35)  # the words stand above the bars
     panel.set_xlim(0, 1)
     panel.xaxis.set_major_formatter(PercentFormatter(1.0))
     panel.set_xlabel("share of the nodes reached")
