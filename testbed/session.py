@@ -32,6 +32,7 @@ from testbed.lab import attach
 from testbed.network import Network
 from testbed.network.multicast import Multicast
 from testbed.orders import Ledger, Order
+from testbed.rest import Rest
 from topologies.graph import Graph, Impairment
 
 LEAD_S = 0.15
@@ -42,6 +43,7 @@ an order costs an agent about 0.6 ms of processor time, each further run in it 0
 
 READY_S = 60.0
 DRAIN_S = 5.0
+"""The wait for quiet at the end of a run, beside the delays of links and what they work off."""
 DRAIN_STEP_S = 0.05
 
 
@@ -88,7 +90,7 @@ class Session:
         """Nodes whose agents are there and take orders."""
         self._exited: set[int] = set()
         self._forgiven = 0
-        self._restless = False
+        self._restless = ""
 
     def __enter__(self) -> Session:
         with ExitStack() as stack:
@@ -247,10 +249,7 @@ class Session:
         complaints += self.counters.complaints() + self.shaping.complaints(late_ms)
         complaints += achieved.complaints(self.shaping.by_ratio(independent=True))
         if self._restless:
-            complaints.append(
-                f"datagrams still moved {DRAIN_S:.0f} s after the end of a run: the agents had no "
-                "processor time to hear of it"
-            )
+            complaints.append(self._restless)
         overflows = self._overflows(stood) - self._forgiven
         if overflows:
             complaints.append(f"{overflows} datagrams found the socket of their agent full")
@@ -383,15 +382,9 @@ class Session:
 
     def _drain(self) -> None:
         """Waits until no link holds a packet and the datagram counts of all hosts stand still."""
-        deadline = time.monotonic() + DRAIN_S + self.shaping.longest_s
-        before = terms.datagrams(self.net, self.graph)
-        while True:
+        rest = Rest(DRAIN_S + self.shaping.longest_s)
+        while rest.awaited(
+            time.monotonic(), self.shaping.held(), terms.datagrams(self.net, self.graph)
+        ):
             self.wait_until(time.monotonic() + DRAIN_STEP_S)
-            held = self.shaping.held()
-            now = terms.datagrams(self.net, self.graph)
-            if now == before and not held:
-                return
-            if time.monotonic() > deadline:
-                self._restless = True
-                return
-            before = now
+        self._restless = self._restless or rest.complaint

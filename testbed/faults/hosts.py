@@ -79,7 +79,7 @@ class Player:
         self._do(self.playback.take(self.seconds()))
 
     def end(self) -> None:
-        """Undoes everything and waits until all agents are there again."""
+        """Undoes everything and waits until all agents are there again, and the weather is past."""
         self._links(sorted(self.state.down), up=True)
         for router in sorted(self.state.severed):
             self._router_link(router, up=True)
@@ -94,6 +94,8 @@ class Player:
         if dead:
             self._session.revive(dead)
         self._session.await_ready(range(self._graph.nodes))
+        if self._weathers:  # what its links still hold would go before the packets of later runs
+            self._session.quieten()
 
     def _do(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -88,8 +88,8 @@ class Shaping:
 
     @property
     def longest_s(self) -> float:
-        """How long a packet may wait on all links together, if none has a rate."""
-        waits = [port.impairment for port in self._wanted.values()]
+        """How long a packet may wait on all links together, if none has a rate; in any weather."""
+        waits = [each for port in self._wanted.values() for each in (port.impairment, *port.later)]
         one_s = max((each.delay_ms + CUT * each.jitter_ms for each in waits), default=0.0) / 1e3
         return one_s * MOST_LINKS
 

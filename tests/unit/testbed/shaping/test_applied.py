@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.errors import ShapingError
-from testbed.shaping.applied import Shaping
+from testbed.shaping.applied import MOST_LINKS, Shaping
 from testbed.shaping.interface import Shaped, ports
 from tests.unit.testbed.shaping.fakes import Fake, FakeNet, graph_of
 from topologies.elements import Impairment
@@ -105,3 +105,9 @@ def test_without_a_backend_there_is_nothing_to_count() -> None:
     applied = Shaping(FakeNet(GRAPH), None, [])
     applied.apply()
     assert (applied.backend, applied.counted(), applied.by_ratio()) == ("none", {}, {})
+
+
+def test_a_wait_is_as_long_as_in_the_worst_weather() -> None:
+    later = {("r1", "p0"): (Impairment(delay_ms=100, jitter_ms=25),)}
+    applied = Shaping(FakeNet(GRAPH), Fake("fake"), list(ports(GRAPH, later)))
+    assert applied.longest_s == pytest.approx(0.2 * MOST_LINKS)
