@@ -304,5 +304,6 @@ def check(
             raise UsageError(f"fault {fault}: {what} is of one multicast; set run.concurrent = 1")
         if graph.lan != "routed" and fault.kind in ("link_down", "flap") and fault.router is None:
             raise UsageError(f'fault {fault}: links of hosts need lan = "routed"')
-    weather.needs(graph, [fault.profile for fault in faults if fault.profile is not None])
+    profiles = {place: fault.profile for place, fault in enumerate(faults, 1) if fault.profile}
+    weather.check(graph, profiles)
     Drawing(faults, graph, round_s, horizon_rounds).draw(0, source=0)

@@ -143,6 +143,24 @@ class Weather:
         return {name: self._at_first[name] for name in changed}
 
 
+def check(graph: Graph, traces: Mapping[int, Sequence[Row]]) -> None:
+    """Raises `UsageError` for rows that do not fit a network, and for a port of two traces.
+
+    `traces` are those of one run, by the number of their fault. Each row builds on what its own
+    trace has made of a port, so a second trace would be undone there; and whether fields of two go
+    together would depend on which comes first.
+    """
+    owners: dict[str, int] = {}
+    for number, rows in traces.items():
+        for name in needs(graph, [rows]):
+            other = owners.setdefault(name, number)
+            if other != number:
+                raise UsageError(
+                    f"[[faults]] numbers {other} and {number}: both profiles change {name}; write "
+                    "their rows into one"
+                )
+
+
 def needs(graph: Graph, traces: Iterable[Sequence[Row]]) -> dict[str, tuple[Impairment, ...]]:
     """All that the ports of a network may become, so that they are shaped from the start."""
     found: dict[str, tuple[Impairment, ...]] = {}

@@ -124,6 +124,35 @@ def test_a_link_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> N
         )
 
 
+@pytest.mark.parametrize(("link", "shared"), [("h1", "h1"), ("access", "h1"), ("h1>", None)])
+def test_two_profiles_that_share_a_port_are_refused(
+    tmp_path: Path, link: str, shared: str | None
+) -> None:
+    trace(tmp_path, "time_s,link,delay_ms\n0,h1,80\n", "a.csv")
+    trace(tmp_path, f"time_s,link,loss_ratio\n1,{link},0.2\n", "b.csv")
+    tables = [
+        {"kind": "weather", "at_s": 0, "profile": "a.csv"},
+        {"kind": "kill", "at_s": 0, "nodes": 1},
+        {"kind": "weather", "at_s": 0, "profile": "b.csv"},
+    ]
+
+    def checked() -> None:
+        check(
+            faults.parse("x", tables, tmp_path),
+            GRAPH,
+            kind="dissemination",
+            round_s=0.5,
+            horizon_rounds=20,
+            concurrent=1,
+        )
+
+    if shared is None:
+        checked()
+        return
+    with pytest.raises(UsageError, match=rf"numbers 1 and 3: both profiles change {shared};"):
+        checked()
+
+
 def test_a_fault_of_weather_is_played_row_by_row(tmp_path: Path) -> None:
     trace(tmp_path, CSV)
     table = {"kind": "weather", "at_round": 2, "profile": "day.csv"}
