@@ -157,7 +157,7 @@ def load(path: Path) -> RunTables:
 def discard(run_dir: Path) -> None:
     """Removes a whole run directory; one that is half removed is a partial one."""
     partial = run_dir.with_name(f"{PARTIAL}{run_dir.name}")
-    run_dir.rename(partial)
+    disk.put(run_dir, partial)  # after a power loss, too, it is not whole again
     shutil.rmtree(partial, ignore_errors=True)
 
 

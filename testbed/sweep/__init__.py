@@ -124,7 +124,7 @@ def run(plan: Plan, *, folder: Path, progress: Progress, workers: int = 1) -> Sw
         raise UsageError(f"--workers {workers}: choose 1 or more")
     with plans.opened(plan, folder) as place:
         results.remove_abandoned(place)
-        whole = plans.done(plan, place)
+        whole = _kept(plan, place)
         running = _Running(plan, place, progress, workers)
         running.do([trial for trial in plan.trials if trial.index not in whole])
         rows = join(plan, place)
@@ -168,8 +168,7 @@ class _Running:
         if self.plan.evidence == SIMULATED:  # in virtual time nothing is late
             return {"path": _simulated(trial, self.place), "late": False}
         path = _emulated(trial, self.place)
-        runs = intact.table(path / "runs.parquet", "runs")
-        late = health.spoilt(intact.document(path / "health.json"), runs)
+        late, runs = _spoilt(path)
         share = float(runs.groupby("cell")["voided"].mean().max())
         return {"path": path, "late": late, "share": share}
 
@@ -201,6 +200,25 @@ class _Running:
         of = emulation if self.plan.evidence == EMULATED else simulation
         expected_s: Callable[[Cell], float] = of.expected_s
         return 0.1 + sum(map(expected_s, trial.experiment.cells))
+
+
+def _kept(plan: Plan, place: Path) -> dict[int, Path]:
+    """The trials that are whole, by index, without those that came too late.
+
+    A kill may have come just before such a trial was thrown away. How many ran beside it nobody
+    knows any more, so all go; but none of a sweep that had come to its end.
+    """
+    whole = plans.done(plan, place)
+    if plan.evidence == EMULATED and not (place / TABLE).exists():
+        for index in [index for index, path in whole.items() if _spoilt(path)[0]]:
+            results.discard(whole.pop(index))
+    return whole
+
+
+def _spoilt(path: Path) -> tuple[bool, pd.DataFrame]:
+    """Whether a trial came too late to be judged, and its runs."""
+    runs = intact.table(path / "runs.parquet", "runs")
+    return health.spoilt(intact.document(path / "health.json"), runs), runs
 
 
 def _simulated(trial: Trial, place: Path) -> Path:

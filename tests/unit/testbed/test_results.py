@@ -112,6 +112,17 @@ def test_a_truncated_table_is_named(tmp_path: Path) -> None:
         results.load(run)
 
 
+def test_the_disk_knows_that_a_run_was_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = tmp_path / "latency" / "one"
+    run_dir.mkdir(parents=True)
+    told: list[Path] = []
+    monkeypatch.setattr(disk, "fsync", told.append)
+    results.discard(run_dir)
+    assert told == [run_dir.parent] and not any(run_dir.parent.iterdir())
+
+
 def test_an_unknown_run_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     write_whole(tmp_path)
     with pytest.raises(UsageError, match=r"run 'latencie': no such run.*latency"):

@@ -184,6 +184,27 @@ def test_a_late_trial_that_had_the_machine_for_itself_is_kept(
     assert swept(tmp_path, emulated_as(monkeypatch, LATE)).notes == []
 
 
+def test_a_late_trial_that_a_kill_has_left_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = emulated_as(monkeypatch, LATE)
+    with plans.opened(plan, tmp_path) as place:
+        left = [sweep._emulated(trial, place) for trial in plan.trials[:2]]
+    found = swept(tmp_path, emulated_as(monkeypatch, "h3 died"), workers=2)
+    assert found.resumed == 0
+    whole = [manifest.parent for manifest in results.whole_runs(found.folder)]
+    assert len(whole) == 4 and not set(left) & set(whole)
+
+
+def test_a_late_trial_of_a_sweep_that_has_ended_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = emulated_as(monkeypatch, LATE)
+    first = swept(tmp_path, plan)
+    again = swept(tmp_path, plan)
+    assert (again.resumed, again.rows) == (4, first.rows)
+
+
 @pytest.mark.parametrize("reason", ["h3 died", f"failed: KeyError; {LATE}"])
 def test_a_trial_that_its_protocol_voided_is_not_laid_to_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
