@@ -32,6 +32,15 @@ class ResultsError(TestbedError):
     """Results cannot be written; the message names the file and the remedy."""
 
 
+def shortage(error: Exception) -> str:
+    """What the machine is short of when it raises this, with the remedy; "" for other errors."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    if number not in SHORTAGES:
+        return ""
+    place = getattr(error, "filename", None)
+    return f"{f'{place}: ' if place else ''}{os.strerror(number)}; {SHORTAGES[number]}"
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Raises `ResultsError` for what the system refuses in the body, which writes there."""

@@ -2,7 +2,8 @@
 
 Each is forked from the command, so that nothing is imported twice, and dies with it. What a task
 answers, or the error that it ends with, comes through a pipe. An exception that is no error of the
-user's is a bug: its traceback goes to standard error, and the command ends.
+user's, and none for want of memory, files or room, is a bug: its traceback goes to standard error,
+and the command ends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from testbed import disk
 from testbed.errors import TestbedError
 from testbed.kernel import namespaces
 from testbed.lab import GRACE_S
@@ -154,8 +156,10 @@ def _serve(work: Callable[[Task], Any], task: Task, answers: Connection, parent:
     except TestbedError as error:
         answer = error, None
     except Exception as error:
-        traceback.print_exc()
-        words = f"{task}: {type(error).__name__}: {error}; a bug, with its traceback above"
-        answer = TestbedError(words), None
+        words = disk.shortage(error)
+        if not words:
+            traceback.print_exc()
+            words = f"{type(error).__name__}: {error}; a bug, with its traceback above"
+        answer = TestbedError(f"{task}: {words}"), None
     with suppress(BrokenPipeError):
         answers.send(answer)

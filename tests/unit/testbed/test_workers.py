@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -36,6 +37,28 @@ def test_a_bug_is_named_and_its_traceback_kept(capfd: pytest.CaptureFixture[str]
         worked(C11=lambda: 1 / 0)
     said = capfd.readouterr().err
     assert "lambda: 1 / 0" in said and "ZeroDivisionError" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "Cannot allocate memory; end programs that hold much memory"),
+        (OSError(errno.ENOMEM, ""), "Cannot allocate memory; end programs that hold much memory"),
+        (OSError(errno.EMFILE, "", "x"), r"x: Too many open files; allow more open files \(ulim"),
+        (OSError(errno.ENOSPC, "", "x"), "x: No space left on device; make room"),
+    ],
+)
+def test_what_the_machine_is_short_of_is_no_bug(
+    error: Exception, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(TestbedError, match=f"^C11: {words}"):
+        worked(C11=lambda: _raise(error))
+    assert capfd.readouterr().err == ""
+
+
+def test_another_refusal_of_the_system_is_a_bug() -> None:
+    with pytest.raises(TestbedError, match=r"^C11: PermissionError: .*; a bug, with"):
+        worked(C11=lambda: _raise(OSError(errno.EACCES, "Permission denied")))
 
 
 @pytest.mark.parametrize(
