@@ -77,7 +77,7 @@ def conclude(final: Path, experiment: Experiment, seed: int, engine: str = "") -
         with disk.writing(final / "plots"):
             drawn = plots.draw([tables], final / "plots")
     except ResultsError as error:
-        raise ResultsError(f"{error}; the run is whole: testbed plot {final}") from error
+        raise error.keeping(f"the run is whole: testbed plot {final}") from error
     results.hand_over(final)
     return Outcome(
         run_dir=final,

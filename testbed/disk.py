@@ -16,9 +16,11 @@ from testbed.errors import TestbedError
 
 PARTIAL = ".partial-"
 
+_ROOM = "make room"
+
 SHORTAGES = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
     errno.EMFILE: "allow more open files (ulimit -n)",
     errno.ENFILE: "end programs that hold many files open",
     errno.ENOMEM: "end programs that hold much memory",
@@ -30,6 +32,17 @@ _ELSEWHERE = "name another folder with --results DIR"
 
 class ResultsError(TestbedError):
     """Results cannot be written; the message names the file and the remedy."""
+
+    def __init__(self, text: str, elsewhere: str = "") -> None:
+        """`elsewhere` is the end of the message, for as long as another folder would do."""
+        super().__init__(text, elsewhere)
+
+    def __str__(self) -> str:
+        return "".join(self.args)
+
+    def keeping(self, what: str) -> ResultsError:
+        """The same where something is kept, which another folder would lack."""
+        return ResultsError(f"{self.args[0]}; {what}")
 
 
 def shortage(error: Exception) -> str:
@@ -47,11 +60,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedies = [SHORTAGES.get(error.errno or 0, "")]
-        if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            remedies.append(_ELSEWHERE)
-        remedy = ", or ".join(filter(None, remedies))
-        raise ResultsError(f"{path}: {error.strerror or error}; {remedy}") from error
+        text, remedy = f"{path}: {error.strerror or error}", SHORTAGES.get(error.errno or 0)
+        elsewhere = f"; {_ELSEWHERE}"
+        if remedy is not None:
+            text = f"{text}; {remedy}"
+            elsewhere = f", or {_ELSEWHERE}" if remedy == _ROOM else ""
+        raise ResultsError(text, elsewhere) from error
 
 
 def make(folder: Path) -> None:

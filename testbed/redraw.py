@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed import disk, intact, plots, results
+from testbed.disk import ResultsError
 from testbed.intact import RunError
 from testbed.tables import RunTables
 
@@ -20,8 +21,11 @@ def redraw(
     that is no plot, or for which there is no data, and `ResultsError` when the disk takes no more.
     """
     tables = [table for each in (run_dir, *further) for table in tables_of(each)]
-    with disk.writing(run_dir / "plots"):
-        drawn = plots.draw(tables, run_dir / "plots", chosen)
+    try:
+        with disk.writing(run_dir / "plots"):
+            drawn = plots.draw(tables, run_dir / "plots", chosen)
+    except ResultsError as error:
+        raise error.keeping("the run itself is whole") from error
     results.hand_over(run_dir)
     return drawn
 

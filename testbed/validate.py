@@ -70,8 +70,9 @@ def validate(
         try:
             outcome = _validate(plan, ledger, folder, progress)
         except ResultsError as error:
-            kept = "; experiments that were whole are kept: --resume" if ledger.whole else ""
-            raise ResultsError(f"{error}{kept}") from error
+            if not ledger.whole:
+                raise
+            raise error.keeping("experiments that were whole are kept: --resume") from error
         ledger.finish()
     return outcome
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from testbed import (
     simulation,
     summary,
 )
+from testbed.disk import ResultsError
 from testbed.errors import TestbedError, UsageError
 from testbed.experiment import Cell
 from testbed.progress import Progress
@@ -126,8 +128,14 @@ def run(plan: Plan, *, folder: Path, progress: Progress, workers: int = 1) -> Sw
         results.remove_abandoned(place)
         whole = _kept(plan, place)
         running = _Running(plan, place, progress, workers)
-        running.do([trial for trial in plan.trials if trial.index not in whole])
-        rows = join(plan, place)
+        try:
+            running.do([trial for trial in plan.trials if trial.index not in whole])
+            rows = join(plan, place)
+        except ResultsError as error:
+            if not results.whole_runs(place):
+                raise
+            kept = "trials that were whole are kept; the same command goes on"
+            raise error.keeping(kept) from error
         return Sweep(
             folder=place,
             experiment=plan.name,
@@ -235,23 +243,23 @@ def _emulated(trial: Trial, place: Path) -> Path:
                 trial.experiment, seed=trial.seed, folder=place, progress=Progress()
             )
         except TestbedError as error:
-            os.write(writing, json.dumps([type(error) is UsageError, str(error)]).encode())
+            os.write(writing, pickle.dumps(error))
             return 1
-        os.write(writing, json.dumps([None, str(path)]).encode())
+        os.write(writing, pickle.dumps(path))
         return 0
 
     status = lab.run(main)
     os.close(writing)
-    with open(reading) as said:
+    with open(reading, "rb") as said:
         answer = said.read()
     if status in (129, 130, 143):
         raise KeyboardInterrupt
     if not answer:
         raise TestbedError(f"{trial}: its lab ended with status {status}")
-    usage, text = json.loads(answer)
-    if usage is not None:
-        raise (UsageError if usage else TestbedError)(text)
-    return Path(text)
+    path_or_error = pickle.loads(answer)
+    if isinstance(path_or_error, Path):
+        return path_or_error
+    raise path_or_error
 
 
 def join(plan: Plan, place: Path) -> list[dict[str, Any]]:

@@ -107,8 +107,7 @@ def test_a_disk_that_is_full_when_plots_are_drawn_keeps_the_run(tmp_path: Path) 
 
     status, text, rests, drawn = on_a_disk(disk, "120k", full_then_larger)
     assert (status, text.count("\n"), rests, drawn) == (1, 1, [], 0)
-    assert "plots: No space left on device; make room" in text
-    assert "the run is whole: testbed plot " in text
+    assert "plots: No space left on device; make room; the run is whole: testbed plot " in text
 
 
 def test_a_validation_whose_disk_was_full_goes_on_and_runs_nothing_again(tmp_path: Path) -> None:
@@ -127,7 +126,7 @@ def test_a_validation_whose_disk_was_full_goes_on_and_runs_nothing_again(tmp_pat
 
     status, text, runs, later = on_a_disk(disk, "200k", full_then_larger)
     assert (status, text.count("\n"), later) == (1, 1, 4)
-    assert "No space left on device; make room" in text and "are kept: --resume" in text
+    assert "No space left on device; make room; experiments that were whole are kept: --res" in text
     assert runs
 
 

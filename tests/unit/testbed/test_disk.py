@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,21 @@ def test_the_remedy_fits_what_was_refused(tmp_path: Path, number: int, remedy: s
     words = rf"/x: {os.strerror(number)}; {remedy}$"
     with pytest.raises(ResultsError, match=words), disk.writing(tmp_path / "x"):
         raise refused(number)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "; make room"),
+        (errno.EACCES, ""),
+        (errno.EMFILE, "; allow more open files (ulimit -n)"),
+    ],
+)
+def test_another_folder_is_no_remedy_once_something_is_kept(
+    tmp_path: Path, number: int, remedy: str
+) -> None:
+    with pytest.raises(ResultsError) as refusal, disk.writing(tmp_path / "x"):
+        raise refused(number)
+    across = pickle.loads(pickle.dumps(refusal.value))  # as from a worker
+    said = str(across.keeping("trials are kept"))
+    assert said == f"{tmp_path}/x: {os.strerror(number)}{remedy}; trials are kept"

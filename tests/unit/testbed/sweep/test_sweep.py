@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from testbed import health, metadata, results, simulation, sweep
-from testbed.disk import PARTIAL
+from testbed.disk import PARTIAL, ResultsError
 from testbed.errors import TestbedError, UsageError
 from testbed.progress import Progress
 from testbed.shaping import pick
@@ -215,6 +215,24 @@ def test_a_trial_that_its_protocol_voided_is_not_laid_to_the_others(
 def test_a_simulated_trial_is_never_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "spoilt", lambda *_: True)
     assert swept(tmp_path, workers=2).notes == []
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("_write", "full; trials that were whole are kept; the same command goes on"),
+        ("_simulated", "full, or elsewhere"),
+    ],
+)
+def test_another_folder_is_no_remedy_for_a_sweep_that_has_whole_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, words: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise ResultsError("full", ", or elsewhere")
+
+    monkeypatch.setattr(sweep, step, refused)
+    with pytest.raises(ResultsError, match=f"^{words}$"):
+        swept(tmp_path, planned("fan_out=1"))
 
 
 @pytest.mark.parametrize("what", ["kernel", "python", "backends"])
