@@ -173,8 +173,9 @@ class Queues:
         first, *others = met
         payload = damaged(data, link.random) if first.corrupt else None
         link.counts["corrupt"] += first.corrupt
-        if link.frame is not None and (payload is not None or first.release_ns > now_ns):
-            # Into a host it comes anew, so that the kernel's time of receipt is that of its end.
+        if link.frame is not None and (payload is not None or first.release_ns > came_ns):
+            # Into a host it comes anew, so that the kernel's time of receipt is that of its end;
+            # also when it is read after that, or the delay would count as the receiver's lag.
             link.node.verdicts.append(queueing.verdict(0, packet.id, False))
             self.hold(link, first.release_ns, now_ns, udp, b"", payload or data)
         else:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from random import Random
+from socket import socket
+from typing import cast
 
 import pytest
 
+from testbed.kernel.queueing import PREROUTING, Packet
 from testbed.shaping.interface import Port
 from testbed.shaping.nfqueue import Nfqueue
-from testbed.shaping.queue_process import damaged
+from testbed.shaping.queue_process import Link, Node, Queues, damaged
 from topologies.impairments import PERFECT, Impairment
 
+MS = 1_000_000
 HEADER = bytes.fromhex("450000280000400040110000") + bytes(8)
 UDP = HEADER + bytes(8) + b"payload of it"
 
@@ -43,3 +49,30 @@ def test_a_link_of_a_host_is_shaped_in_the_host(inward: bool, hook: str) -> None
     assert (placed.router, placed.way, placed.to, placed.far) == ("h3", hook, "r1", "p2")
     link = Port("r1", "up", "r0", False, PERFECT)
     assert Nfqueue().place(link) is link
+
+
+class Sender(Link):
+    """A link into a host that keeps what it sends anew."""
+
+    def __init__(self, impairment: Impairment) -> None:
+        about = {"name": "h1", "impairment": asdict(impairment), "device": 2, "mac": "02" * 6}
+        super().__init__(Node(cast(socket, None)), about, 1, [])
+        self.sent: list[bytes] = []
+
+    def send(self, payload: bytes) -> None:
+        self.sent.append(payload)
+
+
+@pytest.mark.parametrize(("delay_ms", "anew"), [(20, True), (0, False)])
+def test_a_delayed_packet_that_is_read_late_comes_into_its_host_anew(
+    monkeypatch: pytest.MonkeyPatch, delay_ms: float, anew: bool
+) -> None:
+    """Read 25 ms after it came, so it may go at once: as the kernel's, with the time of its coming,
+    only when all of that is lateness."""
+    monkeypatch.setattr(time, "monotonic_ns", lambda: 125 * MS)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_025 * MS)
+    link, queues = Sender(Impairment(delay_ms=delay_ms)), Queues()
+    queues.meet(link, Packet(bytes(4), PREROUTING, 2, UDP, 1_000_000 * MS))
+    assert link.sent == ([UDP] if anew else [])
+    assert queues.latest_ns == (25 - delay_ms) * MS
+    assert (link.counts["passed"], link.held) == (1, 0)
