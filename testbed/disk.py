@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.errors import TestbedError
@@ -73,7 +73,8 @@ def make(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
-        fsync(each.parent)
+        with suppress(PermissionError):  # a folder may be one to write in and not to read
+            fsync(each.parent)
 
 
 def put(partial: Path, path: Path) -> None:

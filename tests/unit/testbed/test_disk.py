@@ -43,6 +43,21 @@ def test_the_disk_knows_of_each_new_folder(tmp_path: Path, monkeypatch: pytest.M
     assert told == []
 
 
+def test_a_folder_is_made_where_one_may_write_and_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def open_(path: Path, flags: int) -> int:
+        if path == tmp_path:  # mode 0733; the tests' user may be root, who may read all
+            raise refused(errno.EACCES)
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", open_)
+    disk.make(tmp_path / "results" / "latency")
+    assert (tmp_path / "results" / "latency").is_dir()
+
+
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
