@@ -71,7 +71,7 @@ def _row(where: str, table: Any) -> Row:
     when = given.pop("time_s")
     try:
         time_s = float(when)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError):
         time_s = math.nan
     if not 0 <= time_s < math.inf:
         raise UsageError(f"{where}: time_s = {when!r}: give seconds from 0")
