@@ -14,7 +14,7 @@ import pandas as pd
 from agents import trace
 from agents.trace import Event
 from agents.wire import Reason
-from testbed.conservation import AgentTerms
+from testbed.accounts import AgentTerms
 from testbed.counters import Count
 from testbed.tables import COLUMNS
 from topologies.graph import Graph

@@ -21,19 +21,6 @@ from testbed.accounts import AgentTerms, Fanned, HostTerms, Loss, PortTerms, Rou
 from topologies.elements import Host, Link, Subnet, link_device
 from topologies.graph import Graph
 
-__all__ = [
-    "AgentTerms",
-    "Balance",
-    "HostTerms",
-    "Loss",
-    "PortTerms",
-    "RouterTerms",
-    "Terms",
-    "Unexplained",
-    "balances",
-    "explain",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Balance:

@@ -21,8 +21,8 @@ from typing import Any
 from agents import registry
 from agents.hosts import Hosts
 from testbed import achieved, conservation, counters, shaping, terms
+from testbed.accounts import Terms
 from testbed.collector import agent_terms
-from testbed.conservation import Terms
 from testbed.counters import Count
 from testbed.errors import TestbedError
 from testbed.faults.rules import Rules

@@ -10,7 +10,8 @@ import pytest
 
 from agents.hosts import PORT
 from testbed import counters, shaping, terms
-from testbed.conservation import AgentTerms, Terms, explain
+from testbed.accounts import AgentTerms, Terms
+from testbed.conservation import explain
 from testbed.kernel.namespaces import entered
 from testbed.kernel.nft import Nft
 from testbed.network import Network

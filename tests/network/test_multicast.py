@@ -13,7 +13,8 @@ from agents import groups
 from agents.hosts import PORT, Hosts
 from agents.runner import open_udp
 from testbed import counters, shaping, terms
-from testbed.conservation import AgentTerms, explain
+from testbed.accounts import AgentTerms
+from testbed.conservation import explain
 from testbed.errors import UsageError
 from testbed.kernel.namespaces import entered
 from testbed.kernel.nft import Nft

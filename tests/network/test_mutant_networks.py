@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.accounts import AgentTerms
 from testbed.collector import agent_terms
-from testbed.conservation import AgentTerms
 from testbed.kernel.nft import Nft
 from testbed.orders import Order
 from testbed.session import Session

@@ -10,16 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.accounts import Fanned
-from testbed.conservation import (
-    AgentTerms,
-    HostTerms,
-    Loss,
-    PortTerms,
-    RouterTerms,
-    Terms,
-    explain,
-)
+from testbed.accounts import AgentTerms, Fanned, HostTerms, Loss, PortTerms, RouterTerms, Terms
+from testbed.conservation import explain
 from topologies.elements import PERFECT, Router
 from topologies.graph import Graph
 from topologies.layout import lay_out

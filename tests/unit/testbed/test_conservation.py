@@ -6,17 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from testbed.conservation import (
-    AgentTerms,
-    Balance,
-    HostTerms,
-    Loss,
-    PortTerms,
-    RouterTerms,
-    Terms,
-    balances,
-    explain,
-)
+from testbed.accounts import AgentTerms, HostTerms, Loss, PortTerms, RouterTerms, Terms
+from testbed.conservation import Balance, balances, explain
 from tests.unit.testbed.shaping.fakes import graph_of
 from topologies.elements import PERFECT
 from topologies.graph import Graph

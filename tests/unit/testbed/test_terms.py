@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.conservation import HostTerms, Loss
+from testbed.accounts import HostTerms, Loss
 from testbed.counters import Offered
 from testbed.errors import TestbedError
 from testbed.shaping import Shaped
