@@ -24,7 +24,9 @@ class Loss:
     stranded: int = 0
     """Datagrams that waited for their time when their link went down."""
     doubtful: int = 0
-    """Packets that it may have copied, damaged or thrown away, which it does not count."""
+    """Packets that it may have copied or damaged, which it does not count."""
+    emptied: int = 0
+    """At most so many packets waited for a link that went down, and are not counted."""
 
     def split(self, others: int) -> tuple[int, int]:
         """Datagrams surely lost, and those that may have been, given what else crossed the port."""
@@ -183,4 +185,5 @@ def _loss_since(later: Loss, earlier: Loss) -> Loss:
         later.copies - earlier.copies,
         later.stranded - earlier.stranded,
         later.doubtful - earlier.doubtful,
+        later.emptied - earlier.emptied,
     )

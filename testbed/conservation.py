@@ -121,6 +121,7 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
+            **_with_queues(host.lost_up for host in hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
         },
@@ -170,6 +171,7 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         },
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
+            **_with_queues(host.lost_up for host in hosts),
             "dropped by devices": sum(host.dropped_up for host in hosts),
             "refused by the router": router.refused,
             "copies of what faults cut": _uncopied(subnet, router, len(hosts)),
@@ -203,6 +205,7 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
         },
         {
             "lost by shaping, of unknown kind": doubtful,
+            **_with_queues([port.lost]),
             "dropped by devices": port.dropped,
             "refused by the router": terms.routers[receiver].refused,
         },
@@ -229,6 +232,7 @@ def _into_host(host: Host, terms: HostTerms, unread: int) -> Balance:
         },
         {
             "lost by shaping, of unknown kind": doubtful,
+            **_with_queues([terms.lost]),
             "dropped by devices": terms.dropped_down,
             # The queue of a socket that is closed is thrown away uncounted; what comes afterwards
             # is for no port, and counted.
@@ -267,6 +271,7 @@ def _network(graph: Graph, terms: Terms, agents: Mapping[int, AgentTerms]) -> Ba
         },
         {
             "lost by shaping, of unknown kind": sum(doubtful for _, doubtful in losses),
+            **_with_queues(shaped),
             "dropped by devices": sum(host.dropped_up + host.dropped_down for host in hosts)
             + sum(port.dropped for router in routers for port in router.ports.values()),
             "refused by routers": sum(router.refused for router in routers),
@@ -352,6 +357,11 @@ def _in_queues(ways: Iterable[Loss]) -> dict[str, int]:
         "found a queue full": sum(way.full for way in each),
         "waited for a link that went down": sum(way.stranded for way in each),
     }
+
+
+def _with_queues(ways: Iterable[Loss]) -> dict[str, int]:
+    """Packets that may have been lost with the queue of a link, by a backend without a count."""
+    return {"in the queues of links that went down": sum(way.emptied for way in ways)}
 
 
 def _surely_up(hosts: Iterable[HostTerms]) -> int:

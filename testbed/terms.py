@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from testbed.accounts import Fanned, HostTerms, Loss, PortTerms, RouterTerms, Terms
 from testbed.counters import Counters, Nodes, Offered, device_names
-from testbed.errors import TestbedError
 from testbed.faults.rules import Cut
-from testbed.kernel import namespaces
+from testbed.kernel import namespaces, snmp
+from testbed.kernel.snmp import Counts
 from testbed.network.multicast import Multicast
 from testbed.shaping import Shaped, Shaping
 from topologies.elements import Host, Link, host_device, link_device, router_port
@@ -43,8 +43,8 @@ class Device(NamedTuple):
 class Namespace(NamedTuple):
     """What one network namespace has counted since it was made."""
 
-    snmp: dict[str, dict[str, int]]
-    """By protocol ("Ip", "Udp", ...) and name; a router's has "IpExt" too."""
+    snmp: Counts
+    """A router's has "IpExt" too."""
     devices: dict[str, Device]
 
 
@@ -118,7 +118,7 @@ def datagrams(net: Nodes, graph: Graph) -> tuple[int, int]:
     with _at_home_again():
         for host in graph.hosts:
             namespaces.setns(net.get(host.name).netns, namespaces.CLONE_NEWNET)
-            udp = parse_snmp(_read("snmp"))["Udp"]
+            udp = snmp.read("snmp")["Udp"]
             sent += udp["OutDatagrams"]
             ended += udp["InDatagrams"] + udp["NoPorts"] + udp["InErrors"]
     return sent, ended
@@ -151,19 +151,6 @@ def host_terms(
         dropped_up=near.send_dropped + far.receive_dropped + sum(ip[name] for name in _NOT_SENT),
         dropped_down=far.send_dropped + near.receive_dropped + ip["InDiscards"],
     )
-
-
-def parse_snmp(text: str) -> dict[str, dict[str, int]]:
-    """The pairs of lines "Udp: names", "Udp: numbers" of /proc/net/snmp and netstat."""
-    found: dict[str, dict[str, int]] = {}
-    lines = text.splitlines()
-    for names, numbers in zip(lines[::2], lines[1::2], strict=True):
-        kind, _, rest = names.partition(":")
-        same, _, values = numbers.partition(":")
-        if kind != same:
-            raise TestbedError(f"/proc/net/snmp: {kind} is followed by {same}; report this kernel")
-        found[kind] = dict(zip(rest.split(), map(int, values.split()), strict=True))
-    return found
 
 
 def parse_devices(text: str) -> dict[str, Device]:
@@ -230,6 +217,7 @@ def _loss(shaped: Shaped | None) -> Loss:
         shaped.copies_udp,
         shaped.stranded_udp,
         shaped.doubtful,
+        shaped.emptied,
     )
 
 
@@ -246,12 +234,5 @@ def _at_home_again() -> Iterator[None]:
 
 def _visit(netns: int, *files: str) -> Namespace:
     namespaces.setns(netns, namespaces.CLONE_NEWNET)
-    snmp: dict[str, dict[str, int]] = {}
-    for file in files:
-        snmp |= parse_snmp(_read(file))
-    return Namespace(snmp, parse_devices(_read("dev")))
-
-
-def _read(file: str) -> str:
-    with open(f"/proc/thread-self/net/{file}") as opened:
-        return opened.read()
+    with open("/proc/thread-self/net/dev") as devices:
+        return Namespace(snmp.read(*files), parse_devices(devices.read()))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from testbed.faults import Fault
@@ -171,10 +172,11 @@ class Player:
         ports = [(self._graph.router_of(host).name, host.subnet, host.name) for host in hosts]
         if not up and addresses:
             self._session.rules.unplugged(addresses, True)
-            self._going_down([host.name + way for host in hosts for way in ("", ">")])
-        self._switch(
-            [self._session.net.hosts[node].defaultIntf().link for node in nodes], ports, up
-        )
+        links = {
+            (host.name, f"{host.name}>"): self._session.net.hosts[node].defaultIntf().link
+            for node, host in zip(nodes, hosts, strict=True)
+        }
+        self._switch(links, ports, up)
         if up and addresses:
             self._session.rules.unplugged(addresses, False)
 
@@ -183,24 +185,29 @@ class Player:
         above = self._graph.router(router).parent
         assert above is not None
         link = self._session.net.get(router).intf("up").link
-        if not up:
-            self._going_down([f"{above}>{router}", f"{router}>{above}"])
-        self._switch([link], [(above, router, ""), (router, "up", "")], up)
+        links = {(f"{above}>{router}", f"{router}>{above}"): link}
+        self._switch(links, [(above, router, ""), (router, "up", "")], up)
 
-    def _going_down(self, ports: Sequence[str]) -> None:
-        for router, way in places(self._graph, dict.fromkeys(ports)):
-            self._session.shaping.going_down(router, way)
+    def _switch(
+        self, links: Mapping[tuple[str, str], Any], ports: Sequence[Port], up: bool
+    ) -> None:
+        """Switches both ends of each link, which is named by its two directions.
 
-    def _switch(self, links: Sequence[Any], ports: Sequence[Port], up: bool) -> None:
-        """Switches both ends of each link; `ports` are those that multicasts leave routers by."""
+        `ports` are those that multicasts leave routers by.
+        """
         multicast = self._session.multicast
         if multicast is not None and not up:
             multicast.withhold(ports)
-        for link in links:
-            for intf in (link.intf1, link.intf2):
-                intf.ifconfig("up" if up else "down")
+        for ways, link in links.items():
+            # As close around as can be: what is sent meanwhile widens the bound of what is lost.
+            with nullcontext() if up else self._going_down(ways):
+                for intf in (link.intf1, link.intf2):
+                    intf.ifconfig("up" if up else "down")
         if multicast is not None and up:
             multicast.resume(ports)
+
+    def _going_down(self, ways: Sequence[str]) -> AbstractContextManager[None]:
+        return self._session.shaping.going_down(places(self._graph, dict.fromkeys(ways)))
 
 
 CATCH_UP_SHARE = 0.1

@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 from testbed.errors import TestbedError
 
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_REQUEST, _ACK, _ECHO, _DUMP = 0x1, 0x4, 0x8, 0x300
 CREATE, EXCL, REPLACE = 0x400, 0x200, 0x100
 
 _ERROR, _DONE = 2, 3
@@ -183,7 +183,8 @@ class Channel:
         """The bodies of the answers to one question: all objects, or the one that `body` names."""
         while True:
             self._sequence += 1
-            flags = _REQUEST | (_DUMP if dump else _ACK)
+            # The answer about one queueing discipline goes to its subscribers, and is echoed.
+            flags = _REQUEST | (_DUMP if dump else _ACK | _ECHO)
             self._socket.send(
                 _HEADER.pack(_HEADER.size + len(body), kind, flags, self._sequence, 0) + body
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from testbed.errors import ShapingError
@@ -61,13 +62,15 @@ class Shaping:
         self._changed.add(key)
         self._backend.change(self._netns[placed.router], placed)
 
-    def going_down(self, router: str, way: str) -> None:
-        """Told just before a link goes down, for what its queue then loses."""
-        placed = self._placed.get((router, way))
-        if placed is None or self._backend is None:
-            return
-        if self._backend.going_down(self._netns[placed.router], placed.way):
-            self._changed.add((router, way))
+    @contextmanager
+    def going_down(self, ports: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """A link goes down inside it, whose two `ports` (router, way) then lose what they hold."""
+        with ExitStack() as stack:
+            for placed in (self._placed[port] for port in ports if port in self._placed):
+                assert self._backend is not None
+                netns = self._netns[placed.router]
+                stack.enter_context(self._backend.going_down(netns, placed.way))
+            yield
 
     def check(self) -> None:
         """Compares what the kernel holds with what was asked for. Raises ShapingError."""
@@ -126,14 +129,15 @@ class Shaping:
     def by_ratio(self, *, independent: bool = False) -> dict[float, tuple[int, int]]:
         """Packets (dropped, offered) of all ports that share a loss ratio: the achieved loss.
 
-        Those that were changed are left out, since their counts are of several ratios. With
+        Those that were changed are left out, since their counts are of several ratios, and those
+        that lost packets uncounted. With
         `independent` so are those where more than one packet may be lost at once, or more than
         the loss is counted: bursts, copies, and queues, which netem does not tell from losses.
         """
         sums: dict[float, tuple[int, int]] = {}
         for key, shaped in self.counted().items():
             what = self._wanted[key].impairment
-            if key in self._changed or (independent and not _independent(what)):
+            if key in self._changed or shaped.emptied or (independent and not _independent(what)):
                 continue
             ratio = what.loss_ratio
             dropped, offered = sums.get(ratio, (0, 0))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -66,7 +67,9 @@ class Shaped:
     """Dropped since their link went down while they waited, beside `dropped`."""
     stranded_udp: int = 0
     doubtful: int = 0
-    """Packets that it may have copied, damaged or thrown away without a count of its own."""
+    """Packets that it may have copied or damaged without a count of its own."""
+    emptied: int = 0
+    """At most so many were lost, uncounted, with the queue of a link that went down."""
 
     @property
     def offered(self) -> int:
@@ -130,9 +133,9 @@ class Backend(abc.ABC):
         """Impairs a port in another way; what is under way keeps its time. Raises ShapingError."""
         raise ShapingError(f"{port.words}: {self.name} cannot change while traffic runs")
 
-    def going_down(self, netns: int, way: str) -> int:
-        """Told just before a link goes down; how many packets then vanish without a count."""
-        return 0
+    def going_down(self, netns: int, way: str) -> AbstractContextManager[None]:
+        """A link goes down inside it: for a backend that loses what waits there, uncounted."""
+        return nullcontext()
 
     def held(self, netns: int) -> int:
         """Packets that wait for their time in a node's namespace."""

@@ -17,11 +17,12 @@ import functools
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from testbed.errors import ShapingError
-from testbed.kernel import rtnetlink
+from testbed.kernel import rtnetlink, snmp
 from testbed.kernel.namespaces import entered
 from testbed.kernel.netlink import (
     CREATE,
@@ -145,15 +146,19 @@ class Netem(Backend):
 
     def counted(self, netns: int) -> dict[str, Shaped]:
         return {
-            name: replace(qdisc.shaped, doubtful=qdisc.shaped.doubtful + self._emptied[netns, name])
+            name: replace(qdisc.shaped, emptied=self._emptied[netns, name])
             for name, qdisc in _named(netns)
         }
 
-    def going_down(self, netns: int, way: str) -> int:
-        # The kernel empties the queue of a device that goes down, and counts nothing of it.
-        held = self.counted(netns)[way].held
-        self._emptied[netns, way] += held
-        return held
+    @contextmanager
+    def going_down(self, netns: int, way: str) -> Iterator[None]:
+        # The kernel empties the queue of a device that goes down, and counts nothing of it, nor
+        # of what is handed to it in between.
+        before = _handed(netns)
+        with _channel(netns, way) as channel:
+            held = _queue(channel, way).shaped.held
+        yield
+        self._emptied[netns, way] += held + _handed(netns) - before
 
 
 def encoded_ratio(ratio: float) -> int:
@@ -265,6 +270,27 @@ def _queues(channel: Channel) -> Iterator[Qdisc]:
         qdisc = parse(answer)
         if qdisc is not None:
             yield qdisc
+
+
+def _queue(channel: Channel, device: str) -> Qdisc:
+    """The netem queue of one device, without a look at all others of a large router."""
+    question = _TCMSG.pack(0, rtnetlink.link(channel, device).index, 0, _ROOT, 0)
+    (answer,) = channel.fetch(_GETQDISC, question, f"look at the queue of {device}", dump=False)
+    qdisc = parse(answer)
+    if qdisc is None:
+        raise ShapingError(f"{device}: its netem queue is gone; did another program replace it?")
+    return qdisc
+
+
+def _handed(netns: int) -> int:
+    """Datagrams at most that were handed to one device of a namespace so far: sent, or met by IP.
+
+    Copies that a bridge makes of a multicast count, since each is for another device and the
+    router's IP layer gets one.
+    """
+    with entered(netns):
+        counts = snmp.read("snmp")
+    return counts["Udp"]["OutDatagrams"] + counts["Ip"]["InReceives"]
 
 
 def _named(netns: int) -> list[tuple[str, Qdisc]]:

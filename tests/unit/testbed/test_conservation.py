@@ -199,3 +199,19 @@ def test_a_bound_explains_no_more_than_itself_and_nothing_backwards(
 ) -> None:
     balance = Balance("x", {"came": came}, {"went": went}, {"maybe": at_most})
     assert balance.unexplained == unexplained
+
+
+def test_what_a_link_s_queue_lost_uncounted_may_be_missing_and_nothing_may_come_of_it() -> None:
+    """`emptied` is a bound of what vanished; 10 more than were sent are from elsewhere."""
+    lost = replace(H2.lost, emptied=12)
+    fewer = replace(H2, read=56, lost=lost)
+    assert found(terms(h2=fewer), {**AGENTS, 1: AgentTerms(0, 56)}) == []
+    more = replace(H2, read=76, lost=lost)
+    assert found(terms(h2=more), {**AGENTS, 1: AgentTerms(0, 76)}) == [
+        ("h2, arriving", -10),
+        ("network", -10),
+    ]
+    across = replace(R0, ports={"d-r2": PortTerms(Loss(4, 4, emptied=6))})
+    assert found(terms(r0=across), AGENTS) == []
+    up = replace(H1, sent=110, lost_up=Loss(emptied=5))
+    assert found(terms(h1=up), {**AGENTS, 0: AgentTerms(110, 5)}) == []

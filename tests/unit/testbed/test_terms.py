@@ -5,30 +5,14 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import pytest
-
 from testbed.accounts import HostTerms, Loss
 from testbed.counters import Offered
-from testbed.errors import TestbedError
 from testbed.shaping import Shaped
-from testbed.terms import Device, Namespace, host_terms, parse_devices, parse_snmp, room
+from testbed.terms import Device, Namespace, host_terms, parse_devices, room
 from tests.unit.testbed.shaping.fakes import graph_of
 from topologies.elements import PERFECT
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "proc"
-
-
-def test_snmp_is_read_by_protocol_and_name() -> None:
-    snmp = parse_snmp((RECORDED / "host_snmp").read_text())
-    assert snmp["Udp"]["InDatagrams"] == 16
-    assert snmp["Udp"]["OutDatagrams"] == 10
-    assert snmp["Ip"]["DefaultTTL"] == 64
-    assert snmp["Tcp"]["MaxConn"] == -1
-
-
-def test_names_and_numbers_of_different_protocols_are_an_error() -> None:
-    with pytest.raises(TestbedError, match="Udp is followed by Tcp"):
-        parse_snmp("Udp: InDatagrams\nTcp: 1\n")
 
 
 def test_devices_are_read_by_name() -> None:

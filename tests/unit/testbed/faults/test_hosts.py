@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -59,3 +62,42 @@ def test_what_weather_holds_back_is_gone_before_the_next_runs(fault: Fault, wait
     assert ("quieten" in said) == waits
     if waits:
         assert said.index("impair") < said.index("quieten")
+
+
+class Wire(Recorder):
+    """A link, its two ends in one."""
+
+    def __init__(self, said: list[str], name: str) -> None:
+        super().__init__(said)
+        self.intf1 = self.intf2 = self
+        self.name = name
+
+    def ifconfig(self, state: str) -> None:
+        self._said.append(f"{self.name} {state}")
+
+
+def test_a_link_goes_down_while_shaping_looks_after_it_alone() -> None:
+    """Nothing that takes its time lies between: it would widen the bound of what is lost."""
+    fault = Fault("link_down", at_s=0.0, nodes=(0, 1), source="any")
+    graph = two_subnets.build(hosts=2)
+    session: Any = FakeSession(graph)
+    said = session.said
+    wires = [SimpleNamespace(link=Wire(said, host.name)) for host in graph.hosts]
+    hosts = [SimpleNamespace(defaultIntf=lambda wire=wire: wire) for wire in wires]
+    session.net, session.rules = SimpleNamespace(hosts=hosts), Recorder([])
+    session.multicast = Recorder(said)
+
+    @contextmanager
+    def going_down(ports: Iterable[tuple[str, str]]) -> Iterator[None]:
+        said.append(f"before {sorted(ports)}")
+        yield
+        said.append("after")
+
+    session.shaping = SimpleNamespace(going_down=going_down)
+    timeline = Drawing([fault], graph, 0.1, 10).draw(1)
+    Player(session, [fault], timeline, 0.1).begin()
+    assert said == [
+        "withhold",
+        *("before [('r1', 'p0'), ('r1', 'p0 in')]", "h1 down", "h1 down", "after"),
+        *("before [('r2', 'p1'), ('r2', 'p1 in')]", "h2 down", "h2 down", "after"),
+    ]

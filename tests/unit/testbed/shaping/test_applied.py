@@ -111,3 +111,13 @@ def test_a_wait_is_as_long_as_in_the_worst_weather() -> None:
     later = {("r1", "p0"): (Impairment(delay_ms=100, jitter_ms=25),)}
     applied = Shaping(FakeNet(GRAPH), Fake("fake"), list(ports(GRAPH, later)))
     assert applied.longest_s == pytest.approx(0.2 * MOST_LINKS)
+
+
+def test_ports_that_lost_packets_uncounted_are_left_out_of_the_achieved_loss() -> None:
+    backend = Fake("fake")
+    backend.shaped = {
+        R0: {"d-r1": Shaped(90, 10, 10), "d-r2": Shaped(50, 9, 9, emptied=40)},
+        R1: {"p0": Shaped(70, 30, 30), "up": Shaped(0, 0, 0)},
+        R2: {"up": Shaped(0, 0, 0)},
+    }
+    assert shaping(backend).by_ratio() == {0.3: (30, 100), 0.1: (10, 100)}

@@ -7,12 +7,14 @@ been sent 100 packets; `tc -s qdisc` printed "limit 1000000 loss 30%", 69 packet
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from testbed.errors import ShapingError
+from testbed.shaping import netem
 from testbed.shaping.applied import compare
 from testbed.shaping.interface import Port, Shaped
 from testbed.shaping.netem import CERTAIN, Netem, encoded_ratio, parse, replaced
@@ -139,3 +141,22 @@ def test_a_ratio_becomes_a_share_of_32_bits(ratio: float, expected: int) -> None
 @pytest.mark.parametrize(("ratio", "refused"), [(0.0, False), (1.0, False), (1e-12, True)])
 def test_ratios_that_would_become_0_or_1_are_refused(ratio: float, refused: bool) -> None:
     assert (Netem().refusal(Impairment(loss_ratio=ratio)) is not None) is refused
+
+
+def test_the_bound_of_what_a_link_loses_has_what_came_until_it_was_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    qdisc = held = parse(NETEM)
+    assert qdisc is not None
+    counts = iter([1000, 1003, 2000, 2000])
+    monkeypatch.setattr(netem, "_channel", lambda *_: nullcontext())
+    monkeypatch.setattr(netem, "_handed", lambda _: next(counts))
+    monkeypatch.setattr(netem, "_queue", lambda *_: held)
+    monkeypatch.setattr(netem, "_named", lambda _: [("p0", qdisc), ("p1", qdisc)])
+    backend = Netem()
+    for waiting in (40, 5):
+        held = qdisc._replace(shaped=replace(qdisc.shaped, held=waiting))
+        with backend.going_down(7, "p0"):
+            pass
+    assert {way: each.emptied for way, each in backend.counted(7).items()} == {"p0": 48, "p1": 0}
+    assert backend.counted(7)["p0"].doubtful == 0, "nothing comes from nowhere there"
