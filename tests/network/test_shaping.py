@@ -102,7 +102,7 @@ def test_a_path_loses_what_the_graph_says_it_does(backend: str) -> None:
         applied = shaping.apply(net, graph, backend)
         sockets = Sockets(net, graph, PER_S.get(backend))
         sockets.send([(0, 1), (0, 2)], count=8000)
-        assert applied.complaints() == []
+        assert applied.complaints(late_ms=1000) == []  # loss is the same, however late
     for node in (1, 2):
         lost = 8000 - sockets.received[node]
         assert plausible(lost, 8000, graph.path_loss(0, node), tests=4), f"{lost} of 8,000 lost"
@@ -152,7 +152,7 @@ def test_each_direction_of_a_link_has_its_own_rate(backend: str) -> None:
             for source in range(2):
                 udp[source].sendto(payload, (str(graph.hosts[1 - source].address), PORT))
         came: list[list[tuple[int, int, int]]] = [[], []]
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while min(map(len, came)) < 100 and time.monotonic() < deadline:
             for each, into in zip(udp, came, strict=True):
                 read_stamped(each, into)
