@@ -81,8 +81,8 @@ def trees(tables: RunTables) -> pd.DataFrame:
     rows = []
     for _, run in streams.streams(tables).iterrows():
         options = json.loads(str(run["options"]))
-        if run["run"] in killed and options.get("tree") == "kary":
-            mine = sent[sent["run"] == run["run"]]
+        mine = sent[sent["run"] == run["run"]]
+        if run["run"] in killed and options.get("tree") == "kary" and len(mine):
             own = pairs[pairs["run"] == run["run"]]
             when = killed[run["run"]], until[run["run"]]
             rows.append({"run": run["run"], **_tree(run, options["k"], mine, own, *when)})
