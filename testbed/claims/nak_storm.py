@@ -155,8 +155,7 @@ def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Find
 def alike(arm: Arm, other: Arm, but: str) -> bool:
     """Whether two arms differ in that switch alone, and perhaps in the sizes."""
     mine, theirs = ({**each.options, but: None} for each in (arm, other))
-    # SRM has no fan-out: that condition is nan, which equals nothing.
-    return mine == theirs and repr(arm.conditions) == repr(other.conditions)
+    return (mine, arm.conditions, arm.parameters) == (theirs, other.conditions, other.parameters)
 
 
 def assess_storm(arm: Arm) -> Finding:

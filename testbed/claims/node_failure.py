@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,10 +123,15 @@ def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Find
     failed = [arm for arm in arms if arm.conditions["faults"] in HALF_DEAD]
     found = []
     for arm in failed:
-        alike = {**arm.conditions, "faults": "", "loss_ratio": 0.5}
-        found += assess(arm, next((each for each in arms if each.conditions == alike), None))
+        found += assess(arm, halved(arm, arms))
     because = "no run of push with half of the nodes killed before the start"
     return found or CLAIM.not_run(HALVED_FREE, FASTER_FREE, because=because)
+
+
+def halved(failed: Arm, arms: Sequence[Arm]) -> Arm | None:
+    """The arm with half of the packets lost instead, all else being alike, if it is there."""
+    alike = replace(failed, conditions={**failed.conditions, "faults": "", "loss_ratio": 0.5})
+    return next((arm for arm in arms if arm.matches(alike)), None)
 
 
 def assess(failed: Arm, lossy: Arm | None) -> list[Finding]:

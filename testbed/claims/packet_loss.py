@@ -130,18 +130,16 @@ def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Find
         and not arm.conditions["faults"]
         and float(arm.conditions["loss_ratio"]) in (0.0, LOSS)
     ]
-    evidence = dict.fromkeys(arm.conditions["evidence"] for arm in arms)
-    found = [
-        finding
-        for kind in evidence
-        for finding in assess([arm for arm in arms if arm.conditions["evidence"] == kind])
-    ]
+    networks: dict[str, list[Arm]] = {}
+    for each in arms:
+        networks.setdefault(repr((each.conditions["evidence"], each.parameters)), []).append(each)
+    found = [finding for alike in networks.values() for finding in assess(alike)]
     because = "no runs of push with and without 50% loss that spread for ever"
     return found or CLAIM.not_run(HALVED_FREE, because=because)
 
 
 def assess(arms: Sequence[Arm]) -> list[Finding]:
-    """The findings on arms with and without loss, of one evidence.
+    """The findings on arms with and without loss, of one evidence and network.
 
     The factor of the times is that of the smallest fan-out: at b = 4 the last of 64 nodes is
     reached in little more than two rounds, and the grain of the rounds shows (1.91).

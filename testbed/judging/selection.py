@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from testbed import metrics
 from testbed.health import MAX_VOIDED_SHARE
+from testbed.judging import cells
 from testbed.tables import RunTables
 
 CONDITIONS = (
@@ -49,6 +50,8 @@ class Arm:
     rows: pd.DataFrame
     options: dict[str, Any] = field(default_factory=dict)
     """Those of the protocol's own, which have no column each: `k_counter` of rumor, say."""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    """Those of the topology."""
 
     @property
     def sizes(self) -> list[int]:
@@ -75,7 +78,8 @@ class Arm:
         """Whether the two differ in nothing but the protocol, what it alone has, and the sizes."""
         shared = self.options.keys() & other.options.keys()
         alike = all(self.options[name] == other.options[name] for name in shared)
-        return alike and self.conditions == other.conditions
+        same = self.parameters == other.parameters and self.conditions == other.conditions
+        return alike and same
 
     def blocks(self, least: int = LEAST_RUNS) -> tuple[str, ...]:
         """Reasons why the arm must not be judged either way."""
@@ -112,7 +116,13 @@ def marked(frame: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:
     """Rows of one run directory, the one at a place of the list, with what an arm needs of it."""
     # What is unexplained concerns every run; the voided ones each cell counts for itself.
     unhealthy = "; ".join(tables.health.get("unexplained", ()))
-    return frame.assign(evidence=tables.evidence, unhealthy=unhealthy, directory=place)
+    parameters = cells.parameters(tables)
+    return frame.assign(
+        evidence=tables.evidence,
+        unhealthy=unhealthy,
+        directory=place,
+        parameters=[json.dumps(parameters.get(cell, {}), sort_keys=True) for cell in frame["cell"]],
+    )
 
 
 def arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
@@ -122,15 +132,26 @@ def arms(frames: Sequence[pd.DataFrame], protocol: str) -> list[Arm]:
     if not chosen:
         return []
     rows = pd.concat(chosen, ignore_index=True)
+    keys = [*CONDITIONS, "options", "parameters"]
     return [
-        Arm(protocol, dict(zip(CONDITIONS, key, strict=False)), group, json.loads(str(key[-1])))
-        for key, group in rows.groupby([*CONDITIONS, "options"], dropna=False, sort=True)
+        Arm(protocol, _conditions(key), group, *(json.loads(str(text)) for text in key[-2:]))
+        for key, group in rows.groupby(keys, dropna=False, sort=True)
     ]
 
 
+def _conditions(key: Sequence[Any]) -> dict[str, Any]:
+    """By name; None, which equals itself, for those that the protocol lacks."""
+    named = zip(CONDITIONS, key, strict=False)
+    return {name: None if _missing(value) else value for name, value in named}
+
+
 def told_apart(mine: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]) -> str:
-    """The conditions in which the others are not like these, in words; options among them."""
-    own, others = _flat(mine), [_flat(each) for each in all_of_them]
+    """The conditions in which the others are not like these, in words; options among them.
+
+    A parameter that another's network lacks tells nothing: the name of its topology does.
+    """
+    own = _flat(mine)
+    others = [{**(mine.get("parameters") or {}), **_flat(each)} for each in all_of_them]
     return ", ".join(
         str(value) if isinstance(value, str) else f"{SHORT.get(key, key)} = {value}"
         for key, value in own.items()
@@ -138,13 +159,15 @@ def told_apart(mine: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]
     )
 
 
+NESTED = ("options", "parameters")
 SHORT = {"fan_out": "b", "loss_ratio": "loss"}
 """What the lecture calls them."""
 
 
 def _flat(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in conditions.items() if key != "options"}
-    stated = plain | dict(conditions.get("options") or {})
+    stated = {key: value for key, value in conditions.items() if key not in NESTED}
+    for nest in NESTED:
+        stated |= conditions.get(nest) or {}
     return {key: value for key, value in stated.items() if not _missing(value)}
 
 
