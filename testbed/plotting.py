@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +17,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.optimize import isotonic_regression
 
 from testbed.judging.selection import Arm, told_apart
 
+ROOM = 8
+"""Entries of a legend that axes have room for, where they keep some."""
 INK, GREY = "#1a1a1a", "#5f5f5f"
 DPI = 160
 
@@ -81,21 +84,31 @@ def look(protocol: str, others: Sequence[str] = ()) -> Look:
     return free[strangers.index(protocol) % len(free)]
 
 
-def looks(arms: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Look]:
+def looks(arms: Sequence[tuple[str, str]], ways: Sequence[str] = ()) -> dict[tuple[str, str], Look]:
     """A look for each (protocol, variant): a protocol has its colour, its first variant all of it.
 
-    Further variants have the marker and the line of other places.
+    Further variants have the marker and the line of other places. `ways` stand for protocols where
+    something else has variants; they have the looks in turn.
     """
-    protocols = list(dict.fromkeys(protocol for protocol, _ in arms))
+    owners = list(dict.fromkeys(owner for owner, _ in arms))
     shown = {}
-    for protocol in protocols:
-        own = look(protocol, protocols)
+    for owner in owners:
+        own = nth_look(ways.index(owner)) if ways else look(owner, owners)
         place = _LOOKS.index(own)
-        alike = [arm for arm in arms if arm[0] == protocol]
+        alike = [arm for arm in arms if arm[0] == owner]
         for further, arm in enumerate(alike):
             other = nth_look(place + further)
             shown[arm] = Look(own.colour, other.marker, other.line)
     return shown
+
+
+def face(evidence: str, look: Look) -> str:
+    """What a marker is filled with: those of simulated runs are hollow."""
+    return look.colour if evidence == "emulated" else "white"
+
+
+HOLLOW = (Line2D([], [], color=GREY, marker="o", mfc="white", lw=0.9), "hollow: simulated")
+"""The entry of a legend that says so."""
 
 
 def words(protocol: str) -> str:
@@ -109,14 +122,45 @@ def called(protocol: str, variant: str) -> str:
 
 
 def names(arms: Sequence[Arm]) -> list[str]:
-    """What each arm is called: its protocol, and in what it differs from others of that one."""
-    shown = []
-    for arm in arms:
-        alike = [each for each in arms if each.protocol == arm.protocol]
-        stated = [{**each.conditions, "options": each.options} for each in alike]
-        told = told_apart({**arm.conditions, "options": arm.options}, stated)
-        shown.append(called(arm.protocol, told))
-    return shown
+    """What each arm is called: its protocol, and in what it differs from the others."""
+    told = differences(arms)
+    return [called(arm.protocol, each) for arm, each in zip(arms, told, strict=True)]
+
+
+def differences(arms: Sequence[Arm]) -> list[str]:
+    """In what each arm differs from the others; "" where it does in nothing but the protocol.
+
+    From those of another protocol in conditions that both have only, not in options.
+    """
+    return [told_apart(_stated(arm), _beside(arm, arms)) for arm in arms]
+
+
+def _beside(arm: Arm, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    return [
+        _stated(each)
+        if each.protocol == arm.protocol
+        else _stated(arm) | {name: value for name, value in each.conditions.items() if known(value)}
+        for each in arms
+    ]
+
+
+def _stated(arm: Arm) -> dict[str, Any]:
+    return {**arm.conditions, "parameters": arm.parameters, "options": arm.options}
+
+
+def from_where(evidence: str, every: Iterable[str]) -> str:
+    """Where the numbers of one name come from, to add to it; "" if those of all come from there."""
+    return "" if set(every) <= {evidence} else f", {evidence}"
+
+
+def either(values: Iterable[Any], word: str = "or") -> str:
+    """The different values, sorted: `2 or 4`."""
+    return f" {word} ".join(map(str, sorted(set(values))))
+
+
+def left_out(count: int) -> str:
+    """A sentence on runs for which there is no room; "" without any."""
+    return f" Not drawn: {count} more group{'s' * (count > 1)} of runs." if count else ""
 
 
 def canvas(
@@ -152,8 +196,15 @@ def footnote(figure: Figure, text: str) -> None:
     figure.supxlabel(textwrap.fill(text, columns), x=0.012, ha="left", fontsize=8.5, color=GREY)
 
 
-def legend(axes: Axes, where: Any, entries: Sequence[tuple[Any, str]], **options: Any) -> None:
-    """A legend of (artist, label) in the order given."""
+def legend(
+    axes: Axes | Figure, where: Any, entries: Sequence[tuple[Any, str]], **options: Any
+) -> None:
+    """A legend of (artist, label) in the order given; beside axes that have no room for it."""
+    if isinstance(axes, Axes) and len(entries) > ROOM:
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.set_figwidth(1.8 * figure.get_figwidth())
+        axes, where = figure, "outside right upper"
     axes.legend(
         [artist for artist, _ in entries],
         [label for _, label in entries],
@@ -161,6 +212,16 @@ def legend(axes: Axes, where: Any, entries: Sequence[tuple[Any, str]], **options
         frameon=False,
         **{"fontsize": 10, **options},
     )
+
+
+def labelled(axes: Axes, evidence: Iterable[str]) -> list[tuple[Any, str]]:
+    """What is labelled in axes, each label once, and what hollow points are if there are any."""
+    handles, labels = axes.get_legend_handles_labels()
+    once: dict[str, Any] = {}
+    for label, handle in zip(labels, handles, strict=True):
+        once.setdefault(label, handle)
+    hollow = [HOLLOW] if "simulated" in set(evidence) else []
+    return [*((artist, label) for label, artist in once.items()), *hollow]
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:
@@ -182,21 +243,26 @@ def apart(places: Sequence[float], gap: float) -> list[float]:
     return list(isotonic_regression(np.asarray(places) - steps).x + steps)
 
 
-def conditions(
-    c: Mapping[str, Any], *, loss_ratio: bool = True, fan_out: bool = True, retention: bool = True
-) -> str:
-    """The conditions of an arm in one line; without those of which the plot shows several."""
-    drawn = "with" if c["replacement"] else "without"
-    stated = [f"{c['evidence']}, {c['topology']}, timing {c['timing']}"]
-    if fan_out and known(c["fan_out"]):
-        stated.append(f"fan-out b = {c['fan_out']}")
-    if known(c["replacement"]):
-        stated.append(f"targets drawn {drawn} replacement")
-    if retention and known(c["retention"]):
-        stated.append(f"retention {c['retention']}")
-    if loss_ratio:
-        stated.append(f"loss {float(c['loss_ratio']):.0%}")
-    return ", ".join(stated)
+def conditions(stated: Sequence[Mapping[str, Any]], but: Collection[str] = ()) -> str:
+    """The conditions that all arms share, in one line; without those `but`."""
+    first = stated[0]
+
+    def said(name: str) -> bool:
+        return (
+            name not in but and known(first[name]) and all(c[name] == first[name] for c in stated)
+        )
+
+    drawn = "with" if first["replacement"] else "without"
+    words = {
+        "evidence": f"{first['evidence']}",
+        "topology": f"{first['topology']}",
+        "timing": f"timing {first['timing']}",
+        "fan_out": f"fan-out b = {first['fan_out']}",
+        "replacement": f"targets drawn {drawn} replacement",
+        "retention": f"retention {first['retention']}",
+        "loss_ratio": f"loss {float(first['loss_ratio']):.0%}",
+    }
+    return ", ".join(text for name, text in words.items() if said(name))
 
 
 def known(value: Any) -> bool:

@@ -139,7 +139,7 @@ def predict(conditions: Mapping[str, Any]) -> dict[str, float]:
 
 def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
     pairs = {
-        protocol: _pairs(dissemination(tables, stand_in.get(protocol, protocol)))
+        protocol: pairs_of(dissemination(tables, stand_in.get(protocol, protocol)))
         for protocol in PROTOCOLS
     }
     cells = {
@@ -155,7 +155,7 @@ def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Find
     ]
 
 
-def _pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """Each arm of hosts with its twin."""
     twins = [arm for arm in arms if arm.conditions["evidence"] == SIMULATED]
     return [

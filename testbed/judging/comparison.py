@@ -54,7 +54,7 @@ def streams_of(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
         runs = _alike(metrics.per_run(one).assign(evidence=one.evidence))
         t_last_s = runs["t_last"] * runs["round_s"]
         frames.append(runs[~runs["voided"].astype(bool)].assign(t_last_s=t_last_s))
-    return variants.named(frames) if frames else []
+    return variants.named(tables, frames, beside=("nodes", "loss_ratio"))
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:

@@ -146,6 +146,13 @@ def reference_runs(nodes: int) -> int:
     return int(np.clip(100_000 // nodes, 200, 1000))
 
 
+def has_reference(arm: Arm) -> bool:
+    """Whether the independent reference models an arm: push that goes on, failing links at most."""
+    c = arm.conditions
+    free = c["timing"] == "free" and c["retention"] == "forever" and not c["faults"]
+    return bool(arm.protocol in ("push", "topology_aware") and free and c["loss_ratio"] < 1)
+
+
 def reference_sample(
     nodes: int, conditions: Mapping[str, Any], *, topology_aware: bool
 ) -> reference.Sample:

@@ -1,48 +1,62 @@
-"""Tells apart the variants of one protocol that an experiment has side by side.
+"""Tells apart the variants of one protocol that an experiment, or several, have side by side.
 
-A variant is a protocol with one set of options, over all sizes and losses. It is called by the
-options in which it differs from the other variants of its protocol: `adaptive` and `fixed` of SRM.
+A variant is a protocol under one set of options, parameters of the topology, faults and settings,
+over all that a plot has axes for. It is called by that in which it differs from the other variants
+of its protocol: `adaptive` and `fixed` of SRM, `kill at_s = 0.5` of a tree.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
+from testbed.judging import cells
 from testbed.judging.selection import told_apart
+from testbed.tables import RunTables
 
-VARYING = ["topology", "timing", "fan_out", "replacement", "retention", "options"]
-"""The columns of runs in which variants differ; `options` are those that have none of their own."""
+COLUMNS = ("topology", "nodes", "loss_ratio", "timing", "fan_out", "replacement", "retention")
+"""Those of runs in which variants may differ, beside `options`."""
 VARIANT = ["protocol", "variant"]
 
 
-def named(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Rows of runs with a column `variant`: in what each differs, empty where a protocol has one.
+def named(
+    tables: Sequence[RunTables],
+    frames: Sequence[pd.DataFrame],
+    *,
+    among: str = "protocol",
+    beside: Collection[str] = (),
+) -> list[pd.DataFrame]:
+    """Rows of runs, of each directory, with a column `variant`: in what each differs.
 
-    All frames are compared with each other, so that a name means the same in each of them.
+    It is compared with all rows, of whichever directory, that have the same in the column `among`;
+    empty where there is one variant. `beside` is what the plot shows in another way, sizes say.
     """
-    columns = ["protocol", *VARYING]
-    whole = pd.concat([frame[columns] for frame in frames], ignore_index=True).drop_duplicates()
-    called: dict[str, str] = {}
-    for _, alike in whole.groupby("protocol"):
-        stated = {_key(row): {**row, "options": json.loads(row["options"])} for row in _rows(alike)}
-        called |= {key: told_apart(each, list(stated.values())) for key, each in stated.items()}
-    return [frame.assign(variant=[called[_key(row)] for row in _rows(frame)]) for frame in frames]
+    alike: dict[Any, dict[tuple[int, int], dict[str, Any]]] = {}
+    for place, (one, frame) in enumerate(zip(tables, frames, strict=True)):
+        parameters, further = cells.parameters(one), cells.stated(one)
+        for row in frame.drop_duplicates("cell").to_dict("records"):
+            said = {name: _plain(row[name]) for name in COLUMNS}
+            said |= {**json.loads(row["options"]), **further.get(row["cell"], {})}
+            kept = {name: value for name, value in said.items() if name not in beside}
+            kept["parameters"] = parameters.get(row["cell"])
+            alike.setdefault(row[among], {})[place, row["cell"]] = kept
+    called = {
+        cell: told_apart(said, list(group.values()))
+        for group in alike.values()
+        for cell, said in group.items()
+    }
+    return [
+        frame.assign(variant=[called[place, cell] for cell in frame["cell"]])
+        for place, frame in enumerate(frames)
+    ]
 
 
 def of(frame: pd.DataFrame, arm: tuple[str, str]) -> pd.DataFrame:
     """The rows of one (protocol, variant)."""
     return frame[(frame["protocol"] == arm[0]) & (frame["variant"] == arm[1])]
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(name): _plain(value) for name, value in row.items()}
-        for row in frame[["protocol", *VARYING]].to_dict("records")
-    ]
 
 
 def _plain(value: Any) -> Any:
@@ -52,7 +66,3 @@ def _plain(value: Any) -> Any:
     if pd.isna(value):
         return None
     return int(value) if float(value).is_integer() and not isinstance(value, bool) else value
-
-
-def _key(row: dict[str, Any]) -> str:
-    return repr(list(row.values()))

@@ -4,13 +4,14 @@ A central sender, and a tree whose nodes acknowledge to the source, each or gath
 or ask for what they miss and say nothing otherwise (NAK). Three panels, as C13 has three parts:
 copies that the source sends, datagrams without data that come back to it, and when the last node
 has the multicast. Lines without points are what theory says; it has none for the time in a tree.
+Variants of a way, and what was simulated, are points and lines of their own.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from testbed import metrics, plotting
-from testbed.judging import stats
+from testbed.judging import stats, variants
 from testbed.tables import RunTables
 from testbed.theory import k_ary_tree
 
@@ -39,6 +40,7 @@ CENTRAL, EACH, GATHERED, NAK = (
 )
 WAYS = (CENTRAL, EACH, GATHERED, NAK)
 """In the order of their looks."""
+LINE = ["way", "variant", "evidence"]
 SHOWN = {
     "source_data_per_message": ("copies the sender sends", "copies per multicast"),
     "source_heard_control_per_message": (
@@ -54,45 +56,44 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     numbers = table(tables)
     if numbers["way"].nunique() < 3 or numbers["nodes"].nunique() < 2:
         return None
+    lines = numbers[LINE[:2]].drop_duplicates().itertuples(index=False, name=None)
+    looks = plotting.looks(list(lines), WAYS)
     figure, panels = plotting.canvas(3, width=13.2, height=5.2, shared=False)
     for panel, (column, (title, axis)) in zip(panels, SHOWN.items(), strict=True):
-        _draw_panel(panel, numbers, column)
+        _draw_panel(panel, numbers, column, looks)
         panel.set_title(title)
         panel.set_ylabel(axis + (" (logarithmic)" if panel.get_yscale() == "log" else ""))
-    handles, labels = panels[0].get_legend_handles_labels()
-    entries = dict(zip(labels, handles, strict=True))
-    ways = [way for way in WAYS if way in entries]
-    figure.legend(
-        [entries[way] for way in ways],
-        ways,
-        loc="outside upper right",
-        ncols=2,
-        frameon=False,
-        fontsize=10,
-    )
+    entries = plotting.labelled(panels[0], numbers["evidence"])
+    plotting.legend(figure, "outside upper right", entries, ncols=2)
     plotting.title(figure, "C13", TITLE)
     plotting.footnote(figure, _footnote(tables, numbers))
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a way and size: means, with intervals over three runs or more, and what theory says.
+    """A row a line and size: means, with intervals over three runs or more, and what theory says.
 
     Counts are per multicast. The time predicted of the central sender is its own mean over the
     sizes with the slope that a copy at its pace gives.
     """
     runs = _runs(tables)
     rows: list[dict[str, Any]] = []
+    waits_ms: list[float] = []
     for way in WAYS:
-        mine = runs[runs["way"] == way]
-        for nodes, cell in mine.groupby("nodes"):
-            row = {"way": way, "nodes": nodes, "evidence": cell["evidence"].iloc[0]}
-            row |= {"runs": len(cell)}
+        for name, cell in runs[runs["way"] == way].groupby([*LINE, "nodes"]):
+            row: dict[str, Any] = {
+                **dict(zip([*LINE, "nodes"], name, strict=True)),
+                "runs": len(cell),
+            }
             for column in SHOWN:
                 row |= _mean(column, cell[column])
             rows.append(row | _counts(cell.iloc[0]))
-    found = pd.DataFrame(rows, columns=None if rows else ["way", "nodes"])
-    return found if found.empty else found.assign(predicted_t_last_ms=_times(found, runs))
+            waits_ms.append(_copy_ms(cell) * row["nodes"])
+    if not rows:
+        return pd.DataFrame(columns=[*LINE, "nodes"])
+    found = pd.DataFrame(rows)
+    rest = (found["t_last_ms"] - waits_ms).groupby([found[name] for name in LINE])
+    return found.assign(predicted_t_last_ms=waits_ms + rest.transform("mean"))
 
 
 def _mean(column: str, values: pd.Series[float]) -> dict[str, float]:
@@ -120,47 +121,49 @@ def _counts(run: pd.Series[Any]) -> dict[str, float]:
     }
 
 
-def _times(found: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
-    """Milliseconds to the last node; nan for what is no central sender with a pace."""
-    central = runs[runs["way"] == CENTRAL]
-    times = pd.Series(np.nan, index=found.index)
-    rate = json.loads(central["options"].iloc[0])["rate_mbit"] if len(central) else 0.0
-    if rate:
-        copy_ms = 8 * central["data_bytes"].mean() / (rate * 1e3)
-        own = found[found["way"] == CENTRAL]
-        waits = copy_ms * own["nodes"]
-        times[own.index] = waits + (own["t_last_ms"] - waits).mean()
-    return times
+def _copy_ms(runs: pd.DataFrame) -> float:
+    """How long the central sender sends a copy; nan for others, and for one without a pace."""
+    rate = json.loads(runs["options"].iloc[0]).get("rate_mbit") or math.nan
+    central = runs["way"].iloc[0] == CENTRAL
+    return 8 * float(runs["data_bytes"].mean()) / (rate * 1e3) if central else math.nan
 
 
 def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """Healthy streams without loss and faults whose receivers answer, with `way`."""
+    """Healthy streams without loss and faults whose receivers answer, with `LINE`."""
     frames = []
     for one in tables:
         runs = metrics.per_run(one).assign(evidence=one.evidence)
         runs = runs[(runs["kind"] == "stream") & (runs["loss_ratio"] == 0) & (runs["faults"] == "")]
         runs = runs[~runs["voided"].astype(bool)]
         ways = [_way(*each) for each in zip(runs["protocol"], runs["options"], strict=True)]
-        frames.append(runs.assign(way=ways, t_last_ms=runs["t_last"] * runs["round_s"] * 1e3))
-    found = pd.concat(frames, ignore_index=True)
-    return found[found["way"] != ""]
+        runs = runs.assign(way=ways, t_last_ms=runs["t_last"] * runs["round_s"] * 1e3)
+        frames.append(runs[runs["way"] != ""])
+    named = variants.named(tables, frames, among="way", beside=("nodes",))
+    return pd.concat(named, ignore_index=True)
 
 
 def _way(protocol: str, options: str) -> str:
     stated = json.loads(options)
     if protocol == "centralized":
-        return CENTRAL if stated["mode"] == "ack" else ""
-    if protocol != "tree" or stated["repair"] == "none":
+        return CENTRAL if stated.get("mode") == "ack" else ""
+    repair = stated.get("repair", "none") if protocol == "tree" else "none"
+    if repair == "none":
         return ""
-    if stated["repair"] == "nak":
+    if repair == "nak":
         return NAK
     return GATHERED if stated["aggregate"] else EACH
 
 
-def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
-    for place, way in enumerate(WAYS):
-        rows, look = numbers[numbers["way"] == way], plotting.nth_look(place)
-        rows = rows[rows[column] > 0]
+def _draw_panel(
+    axes: Axes,
+    numbers: pd.DataFrame,
+    column: str,
+    looks: Mapping[tuple[str, str], plotting.Look],
+) -> None:
+    lines: Any = numbers.groupby(LINE, sort=False)
+    for (way, variant, evidence), rows in lines:
+        look = looks[way, variant]
+        rows = rows[(rows[column] > 0) & np.isfinite(rows[column])]
         if rows.empty:
             continue
         bars: Any = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
@@ -170,9 +173,10 @@ def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
             yerr=np.nan_to_num(np.array(bars)).clip(min=0),
             fmt=look.marker,
             color=look.colour,
-            ms=7 - place,  # those that lie on each other are seen
+            mfc=plotting.face(evidence, look),
+            ms=7 - WAYS.index(way),  # those that lie on each other are seen
             capsize=3,
-            label=way,
+            label=plotting.called(way, variant),
         )
         axes.plot(rows["nodes"], rows[f"predicted_{column}"], look.line, color=look.colour, lw=1.3)
     sizes = sorted(set(numbers["nodes"]))
@@ -189,13 +193,13 @@ def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
 
 
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
-    first = _runs(tables).iloc[0]
-    counts = sorted(set(numbers["runs"]))
+    runs = _runs(tables)
     return (
-        f"n = {' or '.join(map(str, counts))} streams a point, of {first['messages']:g} multicasts "
-        f"each; bars: {LEVEL:.0%} interval of the mean, from three streams on. Lines: N-1; in a "
-        "tree the root's children, two answers of each that has children itself, and with NAK one "
-        "word of each a stream; on the right, for each node more, the time of a copy at the "
-        "sender's pace. "
-        f"{first['evidence']}, {first['topology']}, nothing is lost."
+        f"n = {plotting.either(numbers['runs'])} streams a point, of "
+        f"{plotting.either(runs['messages'])} multicasts each; bars: {LEVEL:.0%} interval of the "
+        "mean, from three streams on. Lines: N-1; in a tree the root's children, two answers of "
+        "each that has children itself, and with NAK one word of each a stream; on the right, for "
+        "each node more, the time of a copy at the sender's pace. "
+        f"{plotting.either(runs['evidence'], 'and')}, {plotting.either(runs['topology'])}, nothing "
+        "is lost."
     )

@@ -2,7 +2,8 @@
 
 A stream whose load, rate x period / (B x b), rises past 1: the share of the stream that arrives, in
 all and of the highest and the lowest priority, how long it takes, how old a full buffer's losses
-are, and how many places in packets low priorities take from higher ones.
+are, and how many places in packets low priorities take from higher ones. Variants of a policy, and
+what was simulated, are lines of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from agents.parts.buffer import POLICIES
 from testbed import metrics, plotting
-from testbed.judging import stats, streams
+from testbed.judging import stats, streams, variants
 from testbed.tables import RunTables
 from testbed.theory.even_copies import even_copies
 
@@ -27,7 +28,12 @@ NEEDS = "it needs streams of buffered_push at several loads, such as buffer_poli
 CLAIMS: tuple[str, ...] = ()
 PROTOCOL = "buffered_push"
 LEVEL = 0.95
-ARM = ["policy", "load"]
+LINE = ["policy", "variant", "evidence"]
+ARM = [*LINE, "load", "packet_limit"]
+LOAD = ("policy", "packet_limit", "interval_s", "round_s", "sources")
+"""What a line is, and what moves along it."""
+STATED = ("packet_limit", "priority_levels", "buffer_limit", "eviction")
+"""Options that the table or the footnote needs."""
 PANELS = {
     "delivered": "what arrives, of all",
     "top_priority": "of the highest priority",
@@ -51,10 +57,13 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     if numbers["load"].nunique() < 2:
         return None
     figure, panels = plotting.canvas(3, rows=2, width=13.0, height=8.0)
-    shown = [policy for policy in POLICIES if policy in set(numbers["policy"])]
+    lines = numbers[LINE[:2]].drop_duplicates().itertuples(index=False, name=None)
+    looks = plotting.looks(sorted(lines, key=lambda line: POLICIES.index(line[0])), POLICIES)
     for panel, (column, title) in zip(panels, PANELS.items(), strict=True):
-        for policy in shown:
-            _draw_series(panel, numbers[numbers["policy"] == policy], column, policy)
+        for (policy, variant), look in looks.items():
+            mine = (numbers["policy"] == policy) & (numbers["variant"] == variant)
+            for evidence, rows in numbers[mine].groupby("evidence"):
+                _draw_series(panel, rows, column, look, str(evidence))
         panel.set_title(title)
         panel.set_ylabel(LABELS.get(column, LABELS["delivered"]))
         if column not in ("delay_s", "age_at_loss"):
@@ -63,35 +72,26 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         else:
             panel.set_ylim(bottom=0)
         _load_axis(panel, sorted(set(numbers["load"])))
-    lines = {str(line.get_label()): line for line in panels[0].get_lines()}
+    entries = plotting.labelled(panels[0], numbers["evidence"])
     loads = np.geomspace(numbers["load"].min(), numbers["load"].max(), 100)
-    bounds = [
-        *panels[0].plot(loads, np.minimum(1, 1 / loads), color=plotting.INK, lw=1.2, ls=":"),
-        *panels[0].plot(loads, [*map(even_copies, loads)], color=plotting.INK, lw=1.2, ls="--"),
-    ]
-    figure.legend(
-        [*(lines[policy] for policy in shown), *bounds],
-        [
-            *(policy.replace("_", " ") for policy in shown),
-            "no copy twice: 1 / load",
-            "copies dealt evenly:\n1 - exp(-1 / load)",
-        ],
-        loc="outside right upper",
-        frameon=False,
-        fontsize=10,
-    )
+    bounds = {
+        "no copy twice: 1 / load": np.minimum(1, 1 / loads),
+        "copies dealt evenly:\n1 - exp(-1 / load)": [*map(even_copies, loads)],
+    }
+    for (label, bound), style in zip(bounds.items(), (":", "--"), strict=True):
+        (line,) = panels[0].plot(loads, bound, color=plotting.INK, lw=1.2, ls=style)
+        entries.append((line, label))
+    plotting.legend(figure, "outside right upper", entries)
     plotting.title(figure, "", TITLE)
-    plotting.footnote(figure, _footnote(tables, numbers))
+    plotting.footnote(figure, _footnote(_named(tables), numbers))
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a policy and load: means over the healthy runs with their intervals."""
-    runs = pd.concat([pd.DataFrame(columns=ARM), *map(_runs, tables)], ignore_index=True)
+    """A row an `ARM`: means over the healthy runs with their intervals."""
     rows = []
-    for (policy, load), mine in runs.groupby(ARM, sort=True):
-        row: dict[str, Any] = {"policy": policy, "load": load, "runs": len(mine)}
-        row |= {name: mine[name].iloc[0] for name in ("packet_limit", "evidence")}
+    for arm, mine in _named(tables).groupby(ARM, sort=True):
+        row: dict[str, Any] = {**dict(zip(ARM, arm, strict=True)), "runs": len(mine)}
         for column in (*PANELS, "priority_inversions", "duplicates_per_message"):
             values = mine[column].dropna().astype(float)
             row[column] = values.mean() if len(values) else np.nan
@@ -103,22 +103,30 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ARM)
 
 
+def _named(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """The runs of all directories, with `ARM`."""
+    frames = variants.named(tables, [*map(_runs, tables)], among="policy", beside=LOAD)
+    return pd.concat(frames, ignore_index=True)
+
+
 def _runs(tables: RunTables) -> pd.DataFrame:
     """Healthy runs of the protocol with the columns of the table, a row each."""
     streamed = streams.streams(tables)
     if not (streamed["protocol"] == PROTOCOL).any():
-        return pd.DataFrame(columns=ARM)
+        return pd.DataFrame(columns=[*ARM, "cell"])
     runs = metrics.per_run(tables)
     runs = runs[(runs["protocol"] == PROTOCOL) & ~runs["voided"].astype(bool)]
-    runs = runs[(runs["kind"] == "stream") & (runs["faults"] == "")].set_index("run", drop=False)
+    runs = runs[(runs["kind"] == "stream") & (runs["faults"] == "") & (runs["interval_s"] > 0)]
+    runs = runs.set_index("run", drop=False)
     if runs.empty:
-        return pd.DataFrame(columns=ARM)
+        return pd.DataFrame(columns=[*ARM, "cell"])
     options = pd.DataFrame([_options(tables, cell) for cell in runs["cell"]], index=runs.index)
     rate = _senders(runs) / runs["interval_s"].astype(float)
     packets_s = options["packet_limit"] * options["fan_out"] / runs["round_s"]
     found = runs.assign(
         policy=options["policy"],
-        packet_limit=options["packet_limit"],
+        **{name: options[name] for name in STATED},
+        senders=_senders(runs),
         load=(rate / packets_s).round(3),
         evidence=tables.evidence,
         delivered=runs["delivery_ratio"],
@@ -128,7 +136,7 @@ def _runs(tables: RunTables) -> pd.DataFrame:
     levels = options["priority_levels"]
     for name, level in (("top_priority", levels - 1), ("bottom_priority", levels * 0)):
         found[name] = _delivered(tables, levels, level)
-    return found
+    return found[found["load"] > 0]
 
 
 def _options(tables: RunTables, cell: int) -> Mapping[str, Any]:
@@ -158,12 +166,14 @@ def _delivered(
     return share
 
 
-def _draw_series(axes: Axes, rows: pd.DataFrame, column: str, policy: str) -> None:
-    look = plotting.nth_look(POLICIES.index(policy))
+def _draw_series(
+    axes: Axes, rows: pd.DataFrame, column: str, look: plotting.Look, evidence: str
+) -> None:
+    name = plotting.called(*rows[LINE[:2]].iloc[0]).replace("_", " ")
     rows = rows[rows[column].notna()]
     below, above = rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]
     (line,) = axes.plot(rows["load"], rows[column], look.line, color=look.colour, lw=1.7)
-    line.set(marker=look.marker, markersize=6, label=policy)
+    line.set(marker=look.marker, markersize=6, mfc=plotting.face(evidence, look), label=name)
     bars: Any = np.array([below, above]).clip(min=0)
     axes.errorbar(
         rows["load"], rows[column], yerr=bars, fmt="none", ecolor=look.colour, capsize=2.5, lw=1
@@ -183,20 +193,19 @@ def _load_axis(axes: Axes, loads: Sequence[float]) -> None:
     axes.set_xlabel("load: rate P / (B b), logarithmic")
 
 
-def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
-    first = next(one for one in tables if not _runs(one).empty)
-    run = _runs(first).iloc[0]
-    options = _options(first, run["cell"])
-    counts = sorted(set(numbers["runs"]))
+def _footnote(runs: pd.DataFrame, numbers: pd.DataFrame) -> str:
+    def said(name: str, form: str = "") -> str:
+        return plotting.either(format(value, form) for value in runs[name])
+
     limits = [f"{limit:g}" for limit in sorted(set(numbers["packet_limit"]))]
     return (
-        f"Bars: {LEVEL:.0%} interval of the mean, n = {' or '.join(map(str, counts))} streams a "
-        f"point. {numbers['evidence'].iloc[0]}, {run['topology']}, N = {run['nodes']}, timing "
-        f"{run['timing']}, loss {float(run['loss_ratio']):.0%}; {_senders(_runs(first)).iloc[0]:g} "
-        f"sources with a multicast every {run['interval_s']:g} s each, of "
-        f"{options['priority_levels']} priorities in turn; period P = {run['round_s']:g} s, "
-        f"b = {options['fan_out']}, B = {', '.join(limits)} rumours a packet, retention "
-        f"{options['retention']}; a buffer of M = {options['buffer_limit']} evicts by "
-        f"{options['eviction'].replace('_', ' ')}. No point: nothing was lost. "
+        f"Bars: {LEVEL:.0%} interval of the mean, n = {plotting.either(numbers['runs'])} streams a "
+        f"point. {plotting.either(numbers['evidence'], 'and')}, {said('topology')}, N = "
+        f"{said('nodes')}, timing {said('timing')}, loss {said('loss_ratio', '.0%')}; "
+        f"{said('senders', 'g')} sources with a multicast every {said('interval_s', 'g')} s each, "
+        f"of {said('priority_levels')} priorities in turn; period P = {said('round_s', 'g')} s, "
+        f"b = {said('fan_out')}, B = {', '.join(limits)} rumours a packet, retention "
+        f"{said('retention')}; a buffer of M = {said('buffer_limit')} evicts by "
+        f"{said('eviction').replace('_', ' ')}. No point: nothing was lost. "
         "The last multicasts of a stream have the packets to themselves: short streams lie higher."
     )

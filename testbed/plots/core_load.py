@@ -24,6 +24,8 @@ TITLE = "packets through the core router per round"
 NEEDS = "it needs saturated runs, such as those of the experiment core_load"
 CLAIMS = ("C11", "C12")
 LEVEL = 0.95
+NAMED = 4
+"""Arms of which the footnote says the rounds one by one."""
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
@@ -32,25 +34,27 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     if not arms:
         return None
     figure, axes = plotting.canvas()
-    entries = []
-    for arm, name in zip(arms, plotting.names(arms), strict=True):
-        entries += _draw_arm(axes, arm, name, plotting.look(arm.protocol, protocols))
+    entries, names = [], plotting.names(arms)
+    looks = plotting.looks([(arm.protocol, name) for arm, name in zip(arms, names, strict=True)])
+    for arm, name in zip(arms, names, strict=True):
+        entries += _draw_arm(axes, arm, name, looks[arm.protocol, name])
     plotting.size_axis(axes, sorted({n for arm in arms for n in arm.sizes}))
     axes.set_yscale("log", base=2)
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     low, high = axes.get_ylim()
-    axes.set_ylim(low / 2, high * 2 ** (0.85 * len(entries)))  # room for the legend
+    axes.set_ylim(low / 2, high * 2 ** (0.85 * min(len(entries), plotting.ROOM)))  # for the legend
     axes.set_ylabel("core packets per round and multicast\n(both directions, logarithmic)")
     plotting.legend(axes, "upper left", entries)
     plotting.title(figure, ", ".join(CLAIMS), TITLE)
-    named = zip(plotting.names(arms), arms, strict=True)
-    batches = ", ".join(f"{name} {_rounds(a):,.0f}" for name, a in named)
+    rounds = [f"{_rounds(arm):,.0f}" for arm in arms]
+    counts = [f"{name} {n}" for name, n in zip(names, rounds, strict=True)]
+    said = ", ".join(counts) if len(counts) <= NAMED else plotting.either(rounds)
     plotting.footnote(
         figure,
-        f"Every node spreads. n = rounds of a multicast, all sizes together: {batches}. Bars and "
-        f"brackets: {LEVEL:.0%} intervals, the bars often inside the marker. "
-        f"Conditions: {plotting.conditions(arms[0].conditions)}.",
+        f"Every node spreads. n = rounds of a multicast, all sizes together: {said}. "
+        f"Bars and brackets: {LEVEL:.0%} intervals, the bars often inside the marker. "
+        f"Conditions: {plotting.conditions([arm.conditions for arm in arms])}.",
     )
     return figure
 
@@ -99,6 +103,8 @@ def _label(name: str, loads: dict[int, stats.Estimate]) -> str:
 
 def _formula(arm: Arm) -> list[tuple[str, Callable[[float], float]]]:
     """Name and curve of the prediction; none for a protocol that has none."""
+    if not plotting.known(arm.conditions["fan_out"]):
+        return []
     fan_out = int(arm.conditions["fan_out"])
     if arm.protocol == "push":
         name = f"predicted: $b\\,N^2 / 2(N-1)$ with b = {fan_out}"

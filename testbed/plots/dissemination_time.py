@@ -38,8 +38,10 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         return None
     figure, axes = plotting.canvas()
     entries: list[tuple[Any, str]] = []
-    for arm, name in zip(arms, plotting.names(arms), strict=True):
-        entries += _draw_arm(axes, arm, name, plotting.look(arm.protocol, protocols))
+    names = plotting.names(arms)
+    looks = plotting.looks([(arm.protocol, name) for arm, name in zip(arms, names, strict=True)])
+    for arm, name in zip(arms, names, strict=True):
+        entries += _draw_arm(axes, arm, name, looks[arm.protocol, name])
     if predicted := [line for arm in arms for line in _draw_reference(axes, arm)]:
         entries.append((predicted[0], "predicted mean (independent reference)"))
     plotting.size_axis(axes, sorted({n for arm in arms for n in arm.sizes}))
@@ -59,7 +61,7 @@ def _note(arms: Sequence[Arm]) -> str:
     never = f" {unreached} runs left a node unreached and are not drawn." if unreached else ""
     return (
         f"Dots: runs, n = {span} a size. Bars: {LEVEL:.0%} interval of the mean.{never} "
-        f"Conditions: {plotting.conditions(arms[0].conditions)}."
+        f"Conditions: {plotting.conditions([arm.conditions for arm in arms])}."
     )
 
 
@@ -99,8 +101,8 @@ def _draw_arm(axes: Axes, arm: Arm, name: str, look: plotting.Look) -> list[tupl
 
 
 def _draw_reference(axes: Axes, arm: Arm) -> list[Any]:
-    """The means that the reference draws; nothing for a protocol or timing that it has not."""
-    if arm.protocol not in ("push", "topology_aware") or arm.conditions["timing"] != "free":
+    """The means that the reference draws; nothing for conditions that it has not."""
+    if not rules.has_reference(arm):
         return []
     aware = arm.protocol == "topology_aware"
     mean = [

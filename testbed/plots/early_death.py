@@ -27,25 +27,27 @@ LEVEL = 0.95
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     arms = [arm for arm in dissemination(tables, "push") if _words(arm) and len(arm.healthy)]
-    arms = sorted(arms, key=_words)[:3]
+    every, arms = len(arms), sorted(arms, key=_words)[:3]
     if not arms:
         return None
     figure, axes = plotting.canvas(len(arms), width=max(7.4, 3.7 * len(arms)), height=4.4)
     panels = axes if isinstance(axes, list) else [axes]
     for place, (panel, arm) in enumerate(zip(panels, arms, strict=True)):
         _panel(panel, arm, plotting.nth_look(place))
+        panel.set_title(_title(arm, arms), fontsize=10.5)
     panels[0].set_ylabel("share of the multicasts")
     panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     plotting.title(figure, "C7", TITLE)
     counts = " and ".join(dict.fromkeys(str(len(arm.healthy)) for arm in arms))
-    c = arms[0].conditions
-    sizes = " and ".join(str(n) for n in sorted({n for arm in arms for n in arm.sizes}))
+    sizes = plotting.either((n for arm in arms for n in arm.sizes), "and")
+    stated = [arm.conditions for arm in arms]
     plotting.footnote(
         figure,
         f"n = {counts} multicasts a panel in groups of {sizes} nodes; the reach counts nodes that "
         f"failed later, too. Dashed: a tenth of the nodes, below which a multicast has died out; "
-        f"in brackets the {LEVEL:.0%} interval [Clopper-Pearson]. Conditions: {c['evidence']}, "
-        f"{c['topology']}, timing {c['timing']}, targets drawn without replacement.",
+        f"in brackets the {LEVEL:.0%} interval [Clopper-Pearson]. Conditions: "
+        f"{plotting.conditions(stated, ('fan_out', 'retention', 'loss_ratio'))}."
+        f"{plotting.left_out(every - len(arms))}",
     )
     return figure
 
@@ -60,6 +62,13 @@ def _words(arm: Arm) -> str:
     return ""
 
 
+def _title(arm: Arm, arms: Sequence[Arm]) -> str:
+    """The words, and in what the arm differs from others that have the same."""
+    alike = [each for each in arms if _words(each) == _words(arm)]
+    told = plotting.differences(alike)[alike.index(arm)]
+    return _words(arm) + f"\n({told})" * bool(told)
+
+
 def _panel(panel: Axes, arm: Arm, look: plotting.Look) -> None:
     reach = arm.healthy["reach"].to_numpy(dtype=float)
     weights = np.full(len(reach), 1 / len(reach))
@@ -69,17 +78,19 @@ def _panel(panel: Axes, arm: Arm, look: plotting.Look) -> None:
     panel.axvline(die_out.SMALL, color=plotting.INK, linestyle="--", linewidth=1.2)
     died = die_out.died_out(arm)
     low, high = died.interval(LEVEL)
-    said = f"died out: {died.value:.1%}\n[{low:.1%}, {high:.1%}]\npredicted: {_predicted(arm):.1%}"
+    said = f"died out: {died.value:.1%}\n[{low:.1%}, {high:.1%}]"
+    if (predicted := _predicted(arm)) is not None:
+        said += f"\npredicted: {predicted:.1%}"
     panel.text(0.14, 0.97, said, transform=panel.transAxes, va="top", fontsize=10)
-    panel.set_title(_words(arm), fontsize=10.5)
     panel.margins(y=0.35)  # the words stand above the bars
     panel.set_xlim(0, 1)
     panel.xaxis.set_major_formatter(PercentFormatter(1.0))
     panel.set_xlabel("share of the nodes reached")
 
 
-def _predicted(arm: Arm) -> float:
+def _predicted(arm: Arm) -> float | None:
     c = arm.conditions
     if c["faults"]:
-        return die_out.CRASH_HOSTS_DIES
+        known = c["fan_out"] == 2 and c["retention"] == "forever" and not c["loss_ratio"]
+        return die_out.CRASH_HOSTS_DIES if known else None
     return infect_and_die_extinction(int(c["fan_out"]), float(c["loss_ratio"]))

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from testbed import metrics, plotting
-from testbed.judging import stats
+from testbed.judging import stats, variants
 from testbed.simulator import reference
 from testbed.tables import RunTables
 
@@ -29,6 +29,7 @@ NEEDS = (
 CLAIMS: tuple[str, ...] = ()
 LEVEL = 0.95
 REFERENCE_RUNS = 1000
+LINE = ["variant", "evidence", "nodes", "loss_ratio"]
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
@@ -38,25 +39,26 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     numbers = table(tables)
     figure, axes = plotting.canvas()
     sizes = sorted(set(numbers["nodes"]))
-    for place, (_, rows) in enumerate(numbers.groupby(["nodes", "loss_ratio"])):
-        name = f"{rows['loss_ratio'].iloc[0]:.0%} loss"
-        name += f", N = {rows['nodes'].iloc[0]}" if len(sizes) > 1 else ""
+    lines: Any = numbers.groupby(LINE)
+    for place, ((variant, evidence, nodes, loss), rows) in enumerate(lines):
+        name = f"{variant}, " * bool(variant) + f"{loss:.0%} loss"
+        name += f", N = {nodes}" * (len(sizes) > 1)
+        name += plotting.from_where(evidence, numbers["evidence"])
         _draw_arm(axes, rows, name, plotting.nth_look(place))
     axes.set_xlim(left=0)
     axes.set_ylim(-0.02, 1.0)
     axes.set_xlabel("messages sent per node")
     axes.set_ylabel("nodes never reached (mean)")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(loc="upper right", frameon=False, fontsize=10)
+    plotting.legend(axes, "upper right", plotting.labelled(axes, ()))
     plotting.title(figure, "", f"{TITLE}, N = {', '.join(map(str, sizes))}")
-    first = runs.iloc[0]
-    counts = sorted(set(numbers["runs"]))
     plotting.footnote(
         figure,
         f"Numbers at the points: fan-out b. Bars: {LEVEL:.0%} interval of the mean (bootstrap by "
-        f"run), n = {' or '.join(map(str, counts))} runs a point. Lines: the independent "
-        f"reference, {REFERENCE_RUNS} draws. {first['evidence']}, {first['topology']}, timing "
-        f"{first['timing']}, each node spreads in one of its rounds.",
+        f"run), n = {plotting.either(numbers['runs'])} runs a point. Lines: the independent "
+        f"reference, {REFERENCE_RUNS} draws. {plotting.either(runs['evidence'], 'and')}, "
+        f"{plotting.either(runs['topology'])}, timing {plotting.either(runs['timing'])}, each node "
+        "spreads in one of its rounds.",
     )
     return figure
 
@@ -64,28 +66,23 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     """A row a point: what was measured, with intervals, and what the reference draws."""
     rows = []
-    for _, runs in _runs(tables).groupby(["nodes", "loss_ratio", "fan_out"]):
-        first = runs.iloc[0]
-        nodes, loss, fan_out = (
-            int(first["nodes"]),
-            float(first["loss_ratio"]),
-            int(first["fan_out"]),
-        )
+    points: Any = _runs(tables).groupby([*LINE, "fan_out"])
+    for (*line, b), runs in points:
+        nodes, loss, fan_out = int(line[2]), float(line[3]), int(b)
         residue = runs["residue"].to_numpy(float)
         low, high = stats.bootstrap_mean(residue, LEVEL)
         drawn = reference.sample(
             nodes,
             fan_out,
             runs=REFERENCE_RUNS,
-            replacement=bool(first["replacement"]),
+            replacement=bool(runs["replacement"].iloc[0]),
             loss_ratio=loss,
             rounds=1,
         )
         left_out = float(np.isinf(drawn.infected_at).mean())
         rows.append(
             {
-                "nodes": nodes,
-                "loss_ratio": loss,
+                **dict(zip(LINE, line, strict=True)),
                 "fan_out": fan_out,
                 "runs": len(runs),
                 "messages_per_node": runs["traffic"].mean(),
@@ -101,14 +98,15 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
 
 
 def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """Healthy runs of push that spreads in one round only."""
+    """Healthy runs of push that spreads in one round only, and nothing fails but datagrams."""
     found = []
     for one in tables:
         runs = metrics.per_run(one).assign(evidence=one.evidence)
         wanted = (runs["retention"] == "infect_and_die") & (runs["protocol"] == "push")
-        wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream")
+        wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream") & (runs["faults"] == "")
         found.append(runs[wanted & ~runs["voided"].astype(bool)])
-    return pd.concat(found, ignore_index=True)
+    shown = ("nodes", "loss_ratio", "fan_out")
+    return pd.concat(variants.named(tables, found, beside=shown), ignore_index=True)
 
 
 def _draw_arm(axes: Axes, rows: pd.DataFrame, name: str, look: plotting.Look) -> None:

@@ -8,11 +8,12 @@ the nodes dead. Loss in the whole group takes a little longer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 from testbed import plotting
-from testbed.claims.node_failure import HALF_DEAD
+from testbed.claims.node_failure import HALF_DEAD, halved
 from testbed.judging.selection import Arm, dissemination
 from testbed.plots.half_the_packets_die import LEVEL, line, measured
 from testbed.tables import RunTables
@@ -25,12 +26,11 @@ CLAIMS = ("C6",)
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     arms = [a for a in dissemination(tables, "push") if a.conditions["retention"] == "forever"]
     arms = [arm for arm in arms if measured(arm)]
-    failed = [arm for arm in arms if arm.conditions["faults"] in HALF_DEAD]
-    if not failed or len(failed[0].sizes) < 2:
+    failed = [a for a in arms if a.conditions["faults"] in HALF_DEAD and len(a.sizes) > 1]
+    if not failed:
         return None
     dead = failed[0]
-    alike = {**dead.conditions, "faults": "", "loss_ratio": 0.5}
-    lossy = next((arm for arm in arms if arm.conditions == alike), None)
+    lossy = halved(dead, arms)
     figure, axes = plotting.canvas(width=7.8)
     entries = []
     if lossy is not None:
@@ -50,10 +50,11 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         figure,
         f"Markers: means, {min(runs)} to {max(runs)} runs a size with dead nodes; bars: their "
         f"{LEVEL:.0%} interval. The dead are killed before the start, and nobody knows. "
-        f"Conditions: {plotting.conditions(dead.conditions, loss_ratio=False)}.",
+        f"Conditions: {plotting.conditions([dead.conditions], ('loss_ratio',))}."
+        f"{plotting.left_out(len(failed) - 1)}",
     )
     return figure
 
 
 def _sizes(arm: Arm, sizes: set[int]) -> Arm:
-    return Arm(arm.protocol, arm.conditions, arm.rows[arm.rows["nodes"].isin(sizes)], arm.options)
+    return replace(arm, rows=arm.rows[arm.rows["nodes"].isin(sizes)])

@@ -7,6 +7,7 @@ the runs at twice the fan-out under loss, which should lie on those without ("ha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,32 +27,42 @@ LEVEL, LOSS = 0.95, 0.5
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     arms = [arm for arm in dissemination(tables, "push") if _wanted(arm)]
-    lossy = {int(arm.conditions["fan_out"]): arm for arm in arms if arm.conditions["loss_ratio"]}
-    clean = {int(a.conditions["fan_out"]): a for a in arms if not a.conditions["loss_ratio"]}
-    both = sorted(lossy.keys() & clean.keys())
-    if not both or len(clean[both[0]].sizes) < 2:
+    pairs = [
+        (arm, _like(arm, arms, loss_ratio=0.0)) for arm in arms if arm.conditions["loss_ratio"]
+    ]
+    both = [(lossy, clean) for lossy, clean in pairs if clean and len(clean.sizes) > 1]
+    if not both:
         return None
-    b = both[0]
+    lossy, clean = min(both, key=lambda pair: int(pair[0].conditions["fan_out"]))
+    b = int(lossy.conditions["fan_out"])
+    doubled = _like(lossy, arms, fan_out=2 * b)
     figure, axes = plotting.canvas(width=7.8)
     entries = [
-        (line(axes, lossy[b], 1, 0), f"b = {b}, 50% loss"),
-        (_twice(axes, clean[b]), f"twice the time of b = {b} without loss"),
+        (line(axes, lossy, 1, 0), f"b = {b}, 50% loss"),
+        (_twice(axes, clean), f"twice the time of b = {b} without loss"),
     ]
-    if 2 * b in lossy:
-        entries.append((line(axes, lossy[2 * b], 2, 0.04), f"b = {2 * b}, 50% loss"))
-    entries.append((line(axes, clean[b], 0, 0), f"b = {b}, no loss"))
-    plotting.size_axis(axes, clean[b].sizes)
+    if doubled:
+        entries.append((line(axes, doubled, 2, 0.04), f"b = {2 * b}, 50% loss"))
+    entries.append((line(axes, clean, 0, 0), f"b = {b}, no loss"))
+    plotting.size_axis(axes, clean.sizes)
     axes.set_ylabel("periods until the last node has the multicast")
     axes.set_ylim(bottom=0)
     plotting.legend(axes, "upper left", entries)
     plotting.title(figure, "C5", f"{TITLE}: twice the time, as with half the fan-out")
     plotting.footnote(
         figure,
-        f"Markers: means of {_counts([lossy[b], clean[b]])} runs a size, bars: their {LEVEL:.0%} "
+        f"Markers: means of {_counts([lossy, clean])} runs a size, bars: their {LEVEL:.0%} "
         "interval. Conditions: "
-        f"{plotting.conditions(clean[b].conditions, loss_ratio=False, fan_out=False)}.",
+        f"{plotting.conditions([clean.conditions], ('loss_ratio', 'fan_out'))}."
+        f"{plotting.left_out(len(arms) - len(entries) + 1)}",
     )
     return figure
+
+
+def _like(arm: Arm, arms: Sequence[Arm], **conditions: Any) -> Arm | None:
+    """The arm that is like another but in these conditions, if it is there."""
+    alike = replace(arm, conditions={**arm.conditions, **conditions})
+    return next((other for other in arms if other.matches(alike)), None)
 
 
 def _wanted(arm: Arm) -> bool:

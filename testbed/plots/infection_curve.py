@@ -7,6 +7,7 @@ which averages the slow and lucky starts away, and the median of the independent
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         return None
     nodes = max(n for arm in every for n in arm.sizes)
     every = [arm for arm in every if nodes in arm.sizes]
-    found = [(arm, _curves(tables, arm, nodes)) for arm in every]
+    found = [(arm, curves_of(tables, arm, nodes)) for arm in every]
     # No run that counts, or an engine that keeps no events: a panel would show predictions only.
     measured = [(arm, curves) for arm, curves in found if len(curves)]
     if not measured:
@@ -50,37 +51,30 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     panels = axes if isinstance(axes, list) else [axes]
     finite = [c[np.isfinite(c)] for c in curves]
     end = 1.1 * max(float(np.quantile(c, 0.999)) for c in finite) or 1.0
-    names = plotting.names(arms)
-    for panel, arm, curve, name in zip(panels, arms, curves, names, strict=True):
+    for panel, arm, curve, name in zip(panels, arms, curves, plotting.names(arms), strict=True):
         look = plotting.look(arm.protocol, protocols)
         entries = _draw_panel(panel, arm, curve, nodes, end, look)
         plotting.legend(panel, "lower right", entries, handlelength=1.8, fontsize=9)
-        panel.set_title(name, fontsize=11)
+        panel.set_title(textwrap.fill(name, 36), fontsize=11)
     panels[0].set_ylabel("share of nodes that have the multicast")
     panels[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     judged = all(arm.conditions["retention"] == "forever" and _calm(arm) for arm in arms)
     plotting.title(figure, ", ".join(CLAIMS) if judged else "", f"{TITLE}, N = {nodes}")
     counts = " and ".join(dict.fromkeys(str(len(curve)) for curve in curves))
-    more = len(every) - len(arms)
-    left_out = f" Not drawn: {more} more group{'s' * (more > 1)} of runs." if more else ""
-    named = sorted(str(faults) for faults in _values(arms, "faults") if faults)
+    named = sorted({str(arm.conditions["faults"]) for arm in arms} - {""})
     faults = f"Faults: {'; or '.join(named)}. " if named else ""
-    shown = {name: len(_values(arms, name)) == 1 for name in ("loss_ratio", "fan_out", "retention")}
     plotting.footnote(
         figure,
         f"n = {counts} runs a panel, each a multicast from one node. Band: what "
         f"{BAND[1] - BAND[0]:.0%} of the runs show at each time, without the slowest and the "
         f"fastest tenth. "
-        f"{faults}Conditions: {plotting.conditions(arms[0].conditions, **shown)}.{left_out}",
+        f"{faults}Conditions: {plotting.conditions([arm.conditions for arm in arms])}."
+        f"{plotting.left_out(len(every) - len(arms))}",
     )
     return figure
 
 
-def _values(arms: Sequence[Arm], condition: str) -> set[Any]:
-    return {arm.conditions[condition] for arm in arms}
-
-
-def _curves(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:
+def curves_of(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:
     """A row a healthy run: when 1, 2, ... nodes had it, in periods; infinite when never."""
     wanted = arm.healthy[arm.healthy["nodes"] == nodes]
     rows = []
@@ -93,7 +87,7 @@ def _curves(tables: Sequence[RunTables], arm: Arm, nodes: int) -> Floats:
     return np.array(rows).reshape(-1, nodes)
 
 
-def _share(curves: Floats, times: Floats) -> Floats:
+def share_of(curves: Floats, times: Floats) -> Floats:
     """Share infected at each time, a row a run."""
     infected = [np.searchsorted(row, times, side="right") for row in curves]
     share: Floats = np.asarray(infected, dtype=float) / curves.shape[1]
@@ -107,16 +101,16 @@ def _draw_panel(
     times = np.linspace(0, end, 300)
     axes.set(xlim=(0, end), ylim=(0, 1.03), xlabel="time (gossip periods)")
     entries: list[tuple[Any, str]] = []
-    share = _share(curves, times)
+    share = share_of(curves, times)
     low, high = np.quantile(share, BAND, axis=0)
     band = axes.fill_between(times, low, high, color=look.colour, alpha=0.2, lw=0)
     (line,) = axes.plot(times, np.median(share, axis=0), color=look.colour, lw=2.6)
     entries += [(line, "measured, median"), (band, "measured, 80% of runs")]
     loss = float(arm.conditions["loss_ratio"])
-    if _has_reference(arm):
+    if rules.has_reference(arm):
         aware = arm.protocol == "topology_aware"
         drawn = rules.reference_sample(nodes, arm.conditions, topology_aware=aware)
-        middle = np.median(_share(drawn.infected_at, times), axis=0)
+        middle = np.median(share_of(drawn.infected_at, times), axis=0)
         (line,) = axes.plot(times, middle, "--", color=plotting.INK, lw=1.4)
         entries.append((line, "reference, median"))
     forever = arm.conditions["retention"] == "forever"
@@ -126,13 +120,6 @@ def _draw_panel(
         (line,) = axes.plot(times, model, ":", color=plotting.INK, lw=1.8)
         entries.append((line, "lecture's model"))
     return entries
-
-
-def _has_reference(arm: Arm) -> bool:
-    known = arm.protocol in ("push", "topology_aware")
-    free = arm.conditions["timing"] == "free" and arm.conditions["retention"] == "forever"
-    ends = arm.conditions["loss_ratio"] < 1
-    return bool(known and free and ends and _calm(arm))
 
 
 def _calm(arm: Arm) -> bool:

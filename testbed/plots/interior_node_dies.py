@@ -9,6 +9,7 @@ is drawn, one run of each; what is said above the panels is of all its runs.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,47 +28,59 @@ BELOW, OTHERS = "#D55E00", "#0072B2"
 WORDS = {"none": "tree, not mended", "ack": "tree that mends itself (ACK)", "nak": "tree (NAK)"}
 
 
+ARM = ["way", "variant", "evidence"]
+TITLE_COLUMNS = 36
+"""Characters above a panel."""
+
+
 def draw(tables: Sequence[RunTables]) -> Figure | None:
-    for one in tables:
-        runs = _runs(one)
-        if not runs.empty and (runs["arm"] != "").any():
-            return _figure(one, runs)
-    return None
-
-
-def _figure(tables: RunTables, runs: pd.DataFrame) -> Figure:
-    numbers = table([tables])
-    nodes = int(runs.loc[runs["protocol"] == "tree", "nodes"].max())
+    runs = _runs(tables)
+    if runs.empty:
+        return None
+    nodes = int(runs.loc[runs["tree"], "nodes"].max())
+    numbers = table(tables)
     mine = numbers[numbers["nodes"] == nodes]
     figure, axes = plotting.canvas(len(mine), width=1.6 + 3.1 * len(mine), height=4.9)
     panels = axes if isinstance(axes, list) else [axes]
+    shown = []
     for panel, (_, row) in zip(panels, mine.iterrows(), strict=True):
-        arm = runs[(runs["arm"] == row["arm"]) & (runs["nodes"] == nodes)]
-        _panel(panel, tables, arm.iloc[0], row)
+        alike = (runs[[*ARM, "nodes"]] == row[[*ARM, "nodes"]]).all(axis=1)
+        run = runs[alike].iloc[0]
+        shown.append(run)
+        name = plotting.called(row["way"], row["variant"])
+        name += plotting.from_where(row["evidence"], mine["evidence"])
+        _panel(panel, tables[run["place"]], run)
+        panel.set_title(f"{textwrap.fill(name, TITLE_COLUMNS)}\n{_said(row)}", fontsize=10)
     limits = [panel.get_xlim() for panel in panels]
     for panel in panels:
         panel.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
     panels[0].set_ylabel("survivors, those below the dead node on top")
     panels[0].set_yticks([])
     plotting.title(figure, "C14", TITLE)
-    first = runs.iloc[0]
-    repeats = sorted(set(mine["runs"]))
-    plotting.footnote(
-        figure,
-        f"A dot: a node delivers a multicast. N = {nodes}, K = {first['k']}, one of "
-        f"{' or '.join(map(str, repeats))} runs each; predicted: {mine['predicted'].max():.0f} "
-        f"nodes cut off. One source, a multicast every {first['interval_s']:g} s, heartbeats of "
-        f"{first['heartbeat_s']:g} s, {tables.evidence}, {first['topology']}, loss "
-        f"{first['loss_ratio']:.0%}, faults: {first['faults']}.",
-    )
+    plotting.footnote(figure, _footnote(pd.DataFrame(shown), mine))
     return figure
 
 
-def _panel(panel: Axes, tables: RunTables, run: pd.Series[Any], row: pd.Series[Any]) -> None:
+def _footnote(shown: pd.DataFrame, numbers: pd.DataFrame) -> str:
+    trees = shown[shown["tree"]]
+    return (
+        f"A dot: a node delivers a multicast. N = {plotting.either(shown['nodes'])}, K = "
+        f"{plotting.either(trees['k'])}, one of {plotting.either(numbers['runs'])} runs each; "
+        f"predicted: {plotting.either(f'{n:.0f}' for n in trees['below'])} nodes cut off. One "
+        f"source, a multicast every {plotting.either(f'{s:g}' for s in shown['interval_s'])} s, "
+        f"heartbeats of {plotting.either(f'{s:g}' for s in trees['heartbeat_s'])} s, "
+        f"{plotting.either(shown['evidence'], 'and')}, {plotting.either(shown['topology'])}, loss "
+        f"{plotting.either(f'{loss:.0%}' for loss in shown['loss_ratio'])}, faults: "
+        f"{plotting.either(shown['faults'])}."
+    )
+
+
+def _panel(panel: Axes, tables: RunTables, run: pd.Series[Any]) -> None:
     at_ns, victims = cuts.kills(tables)[run["run"]]
-    pairs = streams.pairs(tables).merge(streams.multicasts(tables), on=streams.NAME)
-    pairs = pairs[pairs["run"] == run["run"]]
-    origin, nodes = int(pairs["origin"].iloc[0]), int(run["nodes"])
+    sent = streams.multicasts(tables)
+    sent = sent[sent["run"] == run["run"]]
+    pairs = streams.pairs(tables).merge(sent, on=streams.NAME)
+    origin, nodes = int(sent["origin"].iloc[0]), int(run["nodes"])
     below = cuts.below_victims(nodes, int(run["k"]), origin, victims)
     others = sorted(set(range(nodes)) - below - set(victims) - {origin})
     place = {host: y for y, host in enumerate([*others, *sorted(below)])}
@@ -75,14 +88,13 @@ def _panel(panel: Axes, tables: RunTables, run: pd.Series[Any], row: pd.Series[A
     colours = pairs["host"].isin(below).map({True: BELOW, False: OTHERS})
     panel.scatter(at_s, pairs["host"].map(place), c=list(colours), s=7, linewidths=0)
     panel.axvline(0, color=plotting.INK, linewidth=1.2)
-    panel.set_title(f"{row['arm']}\n{_said(row)}", fontsize=10)
     panel.set_xlabel("seconds since the kill")
     panel.grid(False, axis="y")
     panel.set_ylim(-1, len(place))
 
 
 def _said(row: pd.Series[Any]) -> str:
-    of = f"of {row['nodes'] - 2} survivors"
+    of = f"of {row['survivors']:.0f} survivors"
     if row["cut off"] == 0:
         return "nobody cut off"
     if pd.isna(row["until_s"]):
@@ -91,57 +103,67 @@ def _said(row: pd.Series[Any]) -> str:
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row an arm and size: how many were cut off (mean), predicted, seconds, share delivered.
+    """A row an `ARM` and size: how many were cut off (mean), predicted, seconds, share delivered.
 
     `cut off` are survivors that delivered nothing sent after the kill until the tree began to mend
     itself, in gossip: at all. `until_s` is missing where it never did, or had no need to.
     """
-    rows = []
-    for one in tables:
-        runs = _runs(one)
-        for (arm, nodes), mine in runs.groupby(["arm", "nodes"], sort=False):
-            rows.append(
-                {
-                    "arm": arm,
-                    "nodes": nodes,
-                    "evidence": one.evidence,
-                    "runs": len(mine),
-                    "cut off": mine["cut"].mean(),
-                    "predicted": mine["below"].mean(),
-                    "until_s": mine["until_s"].replace(float("inf"), float("nan")).mean(),
-                    "longest_silence_s": mine["longest_silence"].mean(),
-                    "delivery_ratio": mine["delivery_ratio"].mean(),
-                    "data_per_message": mine["data_per_message"].mean(),
-                }
-            )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {
+                **dict(zip([*ARM, "nodes"], arm, strict=True)),
+                "runs": len(mine),
+                "survivors": mine["survivors"].mean() - 1,
+                "cut off": mine["cut"].mean(),
+                "predicted": mine["below"].mean(),
+                "until_s": mine["until_s"].replace(float("inf"), float("nan")).mean(),
+                "longest_silence_s": mine["longest_silence"].mean(),
+                "delivery_ratio": mine["delivery_ratio"].mean(),
+                "data_per_message": mine["data_per_message"].mean(),
+            }
+            for arm, mine in _runs(tables).groupby([*ARM, "nodes"], sort=False)
+        ]
+    )
 
 
-def _runs(tables: RunTables) -> pd.DataFrame:
-    """Healthy streams with a kill of others than the source; `arm` names them.
+def _runs(tables: Sequence[RunTables]) -> pd.DataFrame:
+    """Healthy streams of one source with a kill of others than it, of all directories, with `ARM`.
 
-    Those of trees come with what was cut off.
+    Those of trees come with what was cut off, and without any there are none.
     """
-    runs = metrics.per_run(tables)
-    runs = runs[(runs["kind"] == "stream") & ~runs["voided"].astype(bool)]
-    runs = runs[runs["run"].isin(cuts.kills(tables).keys()) & ~cuts.of_source(runs)]
-    found = cuts.trees(tables)
-    if runs.empty or not runs["run"].isin(found["run"]).any():
-        return runs.iloc[:0].assign(arm="")
-    (runs,) = variants.named([runs.merge(found, on="run", how="left")])
-    options = [json.loads(str(text)) for text in runs["options"]]
-    arity = max(each.get("k", 0) for each in options)  # gossip's rows stand as the tree's do
-    gossip = runs["below"].isna()
-    missed = _missed(tables)
-    return runs.assign(
-        arm=[
-            WORDS.get(each.get("repair", ""), plotting.called(*arm))
-            for each, *arm in zip(options, *(runs[name] for name in variants.VARIANT), strict=True)
-        ],
-        k=[each.get("k", arity) for each in options],
+    frames = variants.named(tables, [*map(_of, tables)], among="way", beside=("nodes",))
+    placed = [frame.assign(place=place) for place, frame in enumerate(frames)]
+    runs = pd.concat(placed, ignore_index=True)
+    if not runs["tree"].any():
+        return runs.iloc[:0]
+    arity = runs["k"].max()  # gossip's rows stand as the tree's do
+    return runs.fillna({"k": arity}).astype({"k": int})
+
+
+def _of(tables: RunTables) -> pd.DataFrame:
+    """The runs of one directory; those of gossip lack a `k`."""
+    runs = metrics.per_run(tables).assign(evidence=tables.evidence)
+    runs = runs[(runs["kind"] == "stream") & runs["sources"].isin(["one", "1"])]
+    runs = runs[~runs["voided"].astype(bool) & ~cuts.of_source(runs)]
+    runs = runs[runs["run"].isin(cuts.kills(tables).keys())]
+    options = [json.loads(text) for text in runs["options"]]
+    runs = runs.assign(
+        k=pd.Series([each.get("k") for each in options], index=runs.index, dtype=float),
         heartbeat_s=[each.get("heartbeat_s", 0.0) for each in options],
-        cut=runs["cut"].where(~gossip, runs["run"].map(missed)),
-        below=runs["below"].where(~gossip, 0),
+        way=[
+            WORDS[each["repair"]] if "tree" in each else plotting.words(protocol)
+            for each, protocol in zip(options, runs["protocol"], strict=True)
+        ],
+    )
+    kary = [each.get("tree", "kary") == "kary" for each in options]
+    runs = runs[pd.Series(kary, index=runs.index, dtype=bool)]  # others have no prediction
+    runs = runs.merge(cuts.trees(tables), on="run", how="left")
+    tree, missed = runs["below"].notna(), runs["run"].map(_missed(tables))
+    return runs.assign(
+        tree=tree,
+        k=runs["k"].where(tree),
+        cut=runs["cut"].where(tree, missed),
+        below=runs["below"].where(tree, 0),
     )
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from testbed import plotting
+from testbed.claims.nak_storm import alike
 from testbed.judging import naks
 from testbed.judging.selection import Arm
 from testbed.tables import RunTables
@@ -43,29 +44,27 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         panel.set_xlabel("network delays since the first request")
         panel.set_xlim(0, numbers["delays"].max() + BIN)
     axes[0].set_ylabel("requests per network delay (mean)")
-    arm = _arms(tables)[0]
+    arm, others = _pair(tables)[""], len(_arms(tables)) - len(VARIANTS)
     plotting.title(figure, "C16", f"{TITLE}, G = {numbers['nodes'].iloc[0]}")
-    counts = sorted(set(numbers["losses"]))
     plotting.footnote(
         figure,
-        f"Means over n = {' or '.join(map(str, counts))} losses. The repair is sent "
+        f"Means over n = {plotting.either(numbers['losses'])} losses. The repair is sent "
         f"{arm.options['d1']:g} delays after the first request. {arm.conditions['evidence']}, "
         f"{arm.conditions['topology']}, C1 = {arm.options['c1']:g}, C2 = {arm.options['c2']:g}, "
-        "losses next to the source.",
+        f"losses next to the source.{plotting.left_out(others)}",
     )
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     """A row a variant and stretch of time: requests per network delay, the mean over the losses."""
-    arms = _arms(tables)
-    rows = []
-    for off, name in VARIANTS.items():
-        mine = [arm for arm in arms if naks.plain(arm, but=off)]
-        if not mine:
-            continue
-        arm, nodes = mine[0], mine[0].sizes[-1]
+    rows, pair = [], _pair(tables)
+    sizes = set.intersection(*(set(arm.sizes) for arm in pair.values())) if pair else set[int]()
+    for off, arm in pair.items() if sizes else ():
+        nodes, name = max(sizes), VARIANTS[off]
         times = _times(tables, arm, nodes)
+        if not times:
+            continue
         last = np.concatenate(times).max(initial=BIN)
         edges = np.arange(0.0, last + BIN, BIN)
         counts = np.mean([np.histogram(each, edges)[0] for each in times], axis=0) / BIN
@@ -77,6 +76,16 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def _pair(tables: Sequence[RunTables]) -> dict[str, Arm]:
+    """The first two arms that differ in backoff alone, by what is off; none without such a pair."""
+    arms = _arms(tables)
+    for off in arms:
+        for on in arms:
+            if naks.plain(on) and naks.plain(off, but="backoff") and alike(on, off, "backoff"):
+                return {"backoff": off, "": on}
+    return {}
+
+
 def _arms(tables: Sequence[RunTables]) -> list[Arm]:
     return [
         arm
@@ -86,7 +95,11 @@ def _arms(tables: Sequence[RunTables]) -> list[Arm]:
 
 
 def _times(tables: Sequence[RunTables], arm: Arm, nodes: int) -> list[NDArray[np.float64]]:
-    """When each loss of an arm was asked for, in delays since its first request."""
+    """When each loss of an arm was asked for, in delays since its first request.
+
+    Without those of runs in which no copy came through to tell the delay by.
+    """
     rows = arm.healthy[arm.healthy["nodes"] == nodes]
     names = rows[["directory", *naks.NAME]].astype(int).itertuples(index=False, name=None)
-    return [naks.request_times(tables[place], loss) for place, *loss in names]
+    times = [naks.request_times(tables[place], loss) for place, *loss in names]
+    return [each for each in times if np.isfinite(each).all()]

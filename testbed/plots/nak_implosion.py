@@ -7,7 +7,7 @@ without random delays. Beside it what theory expects: G-1 without, 1 + (G-1)/C2 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,32 +48,37 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     if numbers.empty:
         return None
     figure, axes = plotting.canvas(2, width=9.6)
+    lines = numbers[["variant", "differs"]].drop_duplicates().itertuples(index=False, name=None)
+    looks = plotting.looks(list(lines), list(VARIANTS.values()))
     for panel, (column, says) in zip(axes, PANELS.items(), strict=True):
-        _draw_panel(panel, numbers, column)
+        _draw_panel(panel, numbers, column, looks)
         panel.set_title(says)
     axes[0].set_ylabel("requests for one lost packet (mean)")
     axes[0].set_ylim(bottom=0)
-    axes[0].legend(loc="upper left", frameon=False, fontsize=10)
+    entries = plotting.labelled(axes[0], numbers["evidence"])
+    plotting.legend(axes[0], "upper left", entries)
     plotting.title(figure, "C15, C16", TITLE)
-    first = _arms(tables)[0]
-    counts = sorted(set(numbers["losses"]))
+    arms = _arms(tables)
     plotting.footnote(
         figure,
-        f"Bars: {LEVEL:.0%} interval of the mean, n = {' or '.join(map(str, counts))} losses "
-        f"a point. Lines: G-1, and 1 + (G-1)/C2 - C2^-(G-1). Conditions: {_conditions(first)}.",
+        f"Bars: {LEVEL:.0%} interval of the mean, n = {plotting.either(numbers['losses'])} losses "
+        f"a point. Lines: G-1, and 1 + (G-1)/C2 - C2^-(G-1). Conditions: {_conditions(arms)}.",
     )
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a variant and size: means, intervals, and what theory expects."""
+    """A row a variant and size: means, intervals, and what theory expects.
+
+    `differs` says in what an arm differs from others of its variant, if there are any.
+    """
     rows = []
-    for arm in _arms(tables):
-        off = next(name for name in VARIANTS if naks.plain(arm, but=name))
+    for off, arm, differs in _told(_arms(tables)):
         for nodes in arm.sizes:
             if len(arm.values("requests", nodes)) < 2:
                 continue
-            row: dict[str, Any] = {"variant": VARIANTS[off], "nodes": nodes}
+            row: dict[str, Any] = {"variant": VARIANTS[off], "differs": differs, "nodes": nodes}
+            row |= {"evidence": arm.conditions["evidence"]}
             for column in PANELS:
                 mean = stats.mean(arm.values(column, nodes))
                 low, high = mean.interval(LEVEL)
@@ -97,14 +102,25 @@ def _arms(tables: Sequence[RunTables]) -> list[Arm]:
     ]
 
 
-def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
+def _told(arms: Sequence[Arm]) -> Iterator[tuple[str, Arm, str]]:
+    """What is switched off in each arm, and in what it differs from others of which that is so."""
+    for off in VARIANTS:
+        mine = [arm for arm in arms if naks.plain(arm, but=off)]
+        for arm, differs in zip(mine, plotting.differences(mine), strict=True):
+            yield off, arm, differs
+
+
+def _draw_panel(
+    axes: Axes,
+    numbers: pd.DataFrame,
+    column: str,
+    looks: Mapping[tuple[str, str], plotting.Look],
+) -> None:
     aside = 0.008 * numbers["nodes"].max()
     shift = dict(zip(VARIANTS.values(), (0.0, -aside, aside), strict=True))
-    for place, name in enumerate(VARIANTS.values()):
-        rows = numbers[numbers["variant"] == name].sort_values("nodes")
-        if rows.empty:
-            continue
-        look = plotting.nth_look(place)
+    for (name, differs), look in looks.items():
+        mine = (numbers["variant"] == name) & (numbers["differs"] == differs)
+        rows = numbers[mine].sort_values("nodes")
         axes.plot(rows["nodes"], rows[f"predicted_{column}"], look.line, color=look.colour, lw=1.3)
         ends = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
         axes.errorbar(
@@ -113,18 +129,22 @@ def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str) -> None:
             yerr=np.array(ends).clip(min=0),
             fmt=look.marker,
             color=look.colour,
+            mfc=plotting.face(rows["evidence"].iloc[0], look),
             markersize=6,
             capsize=3,
-            label=name,
+            label=plotting.called(name, differs),
         )
     axes.set_xticks(sorted(set(numbers["nodes"])))
     axes.set_xlim(0, numbers["nodes"].max() * 1.08)
     axes.set_xlabel("members of the group G")
 
 
-def _conditions(arm: Arm) -> str:
-    c = arm.conditions
+def _conditions(arms: Sequence[Arm]) -> str:
+    def said(name: str) -> str:
+        return plotting.either(f"{arm.options[name]:g}" for arm in arms)
+
+    evidence = plotting.either((arm.conditions["evidence"] for arm in arms), "and")
+    topology = plotting.either(arm.conditions["topology"] for arm in arms)
     return (
-        f"{c['evidence']}, {c['topology']}, C1 = {arm.options['c1']:g}, C2 = "
-        f"{arm.options['c2']:g}, losses next to the source"
+        f"{evidence}, {topology}, C1 = {said('c1')}, C2 = {said('c2')}, losses next to the source"
     )

@@ -14,56 +14,48 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import NDArray
 
 from testbed import plotting
 from testbed.judging.selection import Arm, dissemination
-from testbed.judging.spread import delays
+from testbed.plots.infection_curve import curves_of, share_of
 from testbed.tables import RunTables
 
 TITLE = "a multicast through faults"
 NEEDS = "it needs runs under partitions or churn: the experiments partition_heals and churn"
 CLAIMS: tuple[str, ...] = ()
 BAND = (0.1, 0.9)
+SHOWN = 4
 AFTERWARDS = 8
 """Periods drawn after the last fault."""
 WORDS = {"forever": "push that goes on", "rounds": "push that stops after some rounds"}
 
-Floats = NDArray[np.float64]
-
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
-    for one in tables:
-        arms = [arm for arm in dissemination([one], "push") if _shown(arm)]
-        if arms:
-            return _figure(one, arms)
-    return None
-
-
-def _shown(arm: Arm) -> bool:
-    if arm.healthy.empty:
-        return False
-    return any(word in str(arm.conditions["faults"]) for word in ("partition", "churn"))
-
-
-def _figure(tables: RunTables, arms: Sequence[Arm]) -> Figure:
-    nodes, c = max(arms[0].sizes), arms[0].conditions
-    end = float(tables.runs["stop_ns"].sub(tables.runs["start_ns"]).max())
-    end /= float(tables.runs["round_s"].iloc[0]) * 1e9
-    steps = _steps(tables, arms[0])
+    every = [arm for arm in dissemination(tables, "push") if _shown(arm)]
+    if not every:
+        return None
+    # One timeline is drawn, of one size: that of the first.
+    nodes, faults = max(every[0].sizes), every[0].conditions["faults"]
+    alike = [arm for arm in every if arm.conditions["faults"] == faults]
+    found = [(arm, curves) for arm in alike if len(curves := curves_of(tables, arm, nodes))]
+    if not found:
+        return None
+    found = found[:SHOWN]
+    arms = [arm for arm, _ in found]
+    steps, end = _steps(tables, arms[0], nodes), max(map(_length, arms))
     end = min(end, max((step["at"] for step in steps), default=end) + AFTERWARDS)
+    times = np.linspace(0, end, 200)
     figure, axes = plotting.canvas(width=7.8)
     entries: list[tuple[Any, str]] = []
-    for place, arm in enumerate(arms):
-        look = plotting.nth_look(place)
-        times = np.linspace(0, end, 200)
-        share = _share(tables, arm, nodes, times)
+    told = plotting.differences(arms)
+    for place, (arm, curves) in enumerate(found):
+        look, share = plotting.nth_look(place), share_of(curves, times)
         (drawn,) = axes.plot(times, np.median(share, axis=0), look.line, color=look.colour)
         low, high = np.quantile(share, BAND, axis=0)
         axes.fill_between(times, low, high, color=look.colour, alpha=0.18, linewidth=0)
-        whole = int((arm.healthy["residue"] == 0).sum())
-        name = WORDS.get(str(arm.conditions["retention"]), str(arm.conditions["retention"]))
-        entries.append((drawn, f"{name}: {whole} of {len(arm.healthy)} runs reach all"))
+        runs = arm.healthy[arm.healthy["nodes"] == nodes]
+        whole = int((runs["residue"] == 0).sum())
+        entries.append((drawn, f"{_name(arm, told[place])}: {whole} of {len(runs)} runs reach all"))
     entries += _mark(axes, steps, nodes, end)
     axes.set_xlim(0, end)
     axes.set_ylim(0, 1.03)
@@ -72,22 +64,44 @@ def _figure(tables: RunTables, arms: Sequence[Arm]) -> Figure:
     axes.set_ylabel("share of nodes that have had the multicast")
     plotting.legend(axes, "lower right", entries)
     plotting.title(figure, "", f"{TITLE}, N = {nodes}")
+    conditions = plotting.conditions([arm.conditions for arm in arms], ("retention",))
     plotting.footnote(
         figure,
-        f"Lines: medians of {len(arms[0].healthy)} runs, bands: what 80% of them show at each "
-        f"time. Faults: {c['faults']}. Conditions: {c['evidence']}, {c['topology']}, timing "
-        f"{c['timing']}, fan-out b = {c['fan_out']}.",
+        f"Lines: medians of {plotting.either(len(curves) for _, curves in found)} runs, bands: "
+        f"what 80% of them show at each time. Faults: {faults}. Conditions: {conditions}."
+        f"{plotting.left_out(len(every) - len(arms))}",
     )
     return figure
 
 
-def _steps(tables: RunTables, arm: Arm) -> list[Mapping[str, Any]]:
-    """What happened in the first batch of an arm, times in periods."""
-    runs = set(arm.rows["run"])
-    round_s = float(arm.rows["round_s"].iloc[0])
-    for timeline in tables.manifest.get("timelines", ()):
-        if runs & set(timeline["runs"]):
-            return [{**step, "at": step["at_s"] / round_s} for step in timeline["steps"]]
+def _shown(arm: Arm) -> bool:
+    if arm.healthy.empty:
+        return False
+    return any(word in str(arm.conditions["faults"]) for word in ("partition", "churn"))
+
+
+def _name(arm: Arm, told: str) -> str:
+    """What a line is called: by how it retains, where that is all that lines differ in."""
+    retention = str(arm.conditions["retention"])
+    return WORDS.get(retention, retention) if told in ("", retention) else f"push ({told})"
+
+
+def _length(arm: Arm) -> float:
+    """The longest run, in periods."""
+    lengths = (arm.rows["stop_ns"] - arm.rows["start_ns"]) / (arm.rows["round_s"] * 1e9)
+    return float(lengths.max())
+
+
+def _steps(tables: Sequence[RunTables], arm: Arm, nodes: int) -> list[Mapping[str, Any]]:
+    """What happened in the first batch of an arm and size, times in periods.
+
+    Without what waited for a share of the nodes: in the manifest it has no time.
+    """
+    first = arm.rows[arm.rows["nodes"] == nodes].iloc[0]
+    for timeline in tables[first["directory"]].manifest.get("timelines", ()):
+        if first["run"] in timeline["runs"]:
+            timed = [step for step in timeline["steps"] if step.get("infected") is None]
+            return [{**step, "at": step["at_s"] / first["round_s"]} for step in timed]
     return []
 
 
@@ -104,24 +118,14 @@ def _mark(
     if cuts:
         entries.append((Patch(facecolor="#dddddd", edgecolor="#888888"), "the network is parted"))
     if moves := [step for step in steps if step["do"] in ("kill", "restart")]:
-        up, at, share = nodes, [0.0], [1.0]
+        at, share, dead = [0.0], [1.0], set[int]()
         for step in moves:
-            up += len(step["nodes"]) * (1 if step["do"] == "restart" else -1)
+            some = set(step["nodes"])
+            dead = dead | some if step["do"] == "kill" else dead - (some or dead)
             at.append(step["at"])
-            share.append(up / nodes)
+            share.append(1 - len(dead) / nodes)
         (drawn,) = axes.step(
             [*at, end], [*share, share[-1]], where="post", color=plotting.GREY, linewidth=1.2
         )
         entries.append((drawn, "nodes that are up (first batch)"))
     return entries
-
-
-def _share(tables: RunTables, arm: Arm, nodes: int, times: Floats) -> Floats:
-    """Share of all nodes that have had it at each time, a row a run."""
-    mine = arm.healthy[arm.healthy["nodes"] == nodes]
-    found = delays(tables)
-    rows = [
-        np.searchsorted(np.sort(group["delay"].to_numpy()), times, side="right") / nodes
-        for _, group in found[found["run"].isin(mine["run"])].groupby("run")
-    ]
-    return np.asarray(rows, dtype=float)

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from testbed import plotting
-from testbed.judging import stats
+from testbed.judging import stats, variants
 from testbed.judging.stats import Proportion
 from testbed.tables import RunTables
 from testbed.theory import pbcast
@@ -31,10 +31,12 @@ NEEDS = (
 CLAIMS: tuple[str, ...] = ()
 LEVEL = 0.95
 SHOWN = 3
+ARM = ("evidence", "variant", "nodes", "buffer_rounds", "loss_ratio", "send_loss_ratio")
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
-    cells = _cells(tables)[:SHOWN]
+    every = _cells(tables)
+    cells = every[:SHOWN]
     if not cells:
         return None
     figure, axes = plotting.canvas(len(cells), width=max(7.4, 5.2 * len(cells)), height=4.8)
@@ -42,18 +44,23 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     floor = 0.3 / max(cell["runs"] for cell in cells)
     for panel, cell in zip(panels, cells, strict=True):
         _panel(panel, cell, floor)
+        if where := plotting.from_where(cell["evidence"], (each["evidence"] for each in cells)):
+            panel.set_title(panel.get_title(loc="left") + where, fontsize=11)
     panels[0].set_ylabel("share of the multicasts (logarithmic)")
     panels[0].legend(loc="upper center", frameon=False, fontsize=10)
     plotting.title(figure, "", TITLE)
-    first = cells[0]
-    counts = " and ".join(dict.fromkeys(str(cell["runs"]) for cell in cells))
+
+    def said(name: str, form: str = "") -> str:
+        return plotting.either(format(cell[name], form) for cell in cells)
+
     plotting.footnote(
         figure,
-        f"n = {counts} multicasts a panel. Bars: {LEVEL:.0%} interval [Clopper-Pearson]; numbers "
-        "of nodes that no run has shown have none. p: G-test of all counts against the exact "
-        f"distribution. Conditions: {first['evidence']}, {first['topology']}, N = "
-        f"{first['nodes']}, fan-out b = {first['fan_out']}, loss {first['loss_ratio']:.0%} at the "
-        f"receiver and {first['send_loss_ratio']:.0%} at the sender.",
+        f"n = {said('runs')} multicasts a panel. Bars: {LEVEL:.0%} interval [Clopper-Pearson]; "
+        "numbers of nodes that no run has shown have none. p: G-test of all counts against the "
+        f"exact distribution. Conditions: {said('evidence')}, {said('topology')}, N = "
+        f"{said('nodes')}, fan-out b = {said('fan_out')}, loss {said('loss_ratio', '.0%')} at the "
+        f"receiver and {said('send_loss_ratio', '.0%')} at the sender."
+        f"{plotting.left_out(len(every) - len(cells))}",
     )
     return figure
 
@@ -62,8 +69,7 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     """A row a cell and number of nodes: the multicasts that reached so many, and the expected."""
     rows = [
         {
-            **{name: cell[name] for name in ("evidence", "nodes", "buffer_rounds", "loss_ratio")},
-            "send_loss_ratio": cell["send_loss_ratio"],
+            **{name: cell[name] for name in ARM},
             "delivered": number,
             "multicasts": int(cell["counts"][number]),
             "predicted": cell["runs"] * cell["exact"][number],
@@ -77,12 +83,14 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
 def _cells(tables: Sequence[RunTables]) -> list[dict[str, Any]]:
     """The cells that the exact distribution is of, with it and with what was counted."""
     found = []
-    for one in tables:
-        runs = one.runs[~one.runs["voided"].astype(bool)]
+    comparable = [one.runs[one.runs["cell"].isin(_comparable(one))] for one in tables]
+    named = variants.named(tables, comparable, beside=("buffer_rounds",))
+    for one, runs in zip(tables, named, strict=True):
+        runs = runs[~runs["voided"].astype(bool)]
         reached = one.deliveries.groupby("run")["host"].nunique()
-        for cell in one.manifest.get("experiment", {}).get("cells", []):
+        for cell in one.manifest["experiment"].get("cells", ()):
             mine = runs[runs["cell"] == cell["index"]]
-            losses = _losses(cell) if _comparable(cell) and len(mine) else None
+            losses = _losses(cell) if len(mine) else None
             if losses is None:
                 continue
             options, nodes = cell["options"], cell["nodes"]
@@ -102,6 +110,7 @@ def _cells(tables: Sequence[RunTables]) -> list[dict[str, Any]]:
                     **{name: options[name] for name in ("fan_out", "buffer_rounds")},
                     **dict(zip(("loss_ratio", "send_loss_ratio"), losses, strict=True)),
                     "evidence": one.evidence,
+                    "variant": mine["variant"].iloc[0],
                     "runs": len(mine),
                     "counts": counts,
                     "exact": exact,
@@ -111,8 +120,13 @@ def _cells(tables: Sequence[RunTables]) -> list[dict[str, Any]]:
     return found
 
 
-def _comparable(cell: dict[str, Any]) -> bool:
-    """Whether a cell is what `testbed.theory.pbcast` models."""
+def _comparable(tables: RunTables) -> list[int]:
+    """The cells that are what `testbed.theory.pbcast` models."""
+    cells = tables.manifest["experiment"].get("cells", ())
+    return [cell["index"] for cell in cells if _is_modelled(cell)]
+
+
+def _is_modelled(cell: dict[str, Any]) -> bool:
     options = cell["options"]
     return bool(
         cell["protocol"] == "pbcast"
@@ -167,10 +181,8 @@ def _panel(panel: Axes, cell: dict[str, Any], floor: float) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.set_xlabel(f"nodes that have it in the end, of {cell['nodes']}")
     rounds = cell["buffer_rounds"]
-    panel.set_title(
-        f"{rounds} round{'s' if rounds > 1 else ''} of gossip (G): p = {cell['p']:.2g}",
-        fontsize=11,
-    )
+    name = f"{rounds} round{'s' if rounds > 1 else ''} of gossip (G): p = {cell['p']:.2g}"
+    panel.set_title("\n".join(filter(None, (cell["variant"], name))), fontsize=11)
 
 
 def _ends(counts: NDArray[np.int64], runs: int, shares: NDArray[np.float64]) -> Any:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from agents.parts.retention import round_limit
 from testbed import metrics, plotting
-from testbed.judging import stats
+from testbed.judging import stats, variants
 from testbed.simulator import reference
 from testbed.tables import RunTables
 
@@ -28,18 +29,25 @@ CLAIMS: tuple[str, ...] = ()
 LEVEL = 0.95
 
 
+GROUP = ["variant", "evidence", "nodes"]
+"""What stands side by side at each loss."""
+
+
 def draw(tables: Sequence[RunTables]) -> Figure | None:
-    cells = [cell for one in tables for cell in _cells(one)]
+    cells = _cells(tables)
     if not cells:
         return None
     figure, axes = plotting.canvas()
     losses = sorted({cell["loss_ratio"] for cell in cells})
-    sizes = sorted({cell["nodes"] for cell in cells})
+    groups = sorted({tuple(cell[name] for name in GROUP) for cell in cells})
     entries: dict[str, Any] = {}
     for cell in cells:
-        place = sizes.index(cell["nodes"])
-        at = losses.index(cell["loss_ratio"]) + 0.22 * (place - (len(sizes) - 1) / 2)
-        entries |= _draw_cell(axes, cell, at, plotting.nth_look(place))
+        place = groups.index(tuple(cell[name] for name in GROUP))
+        aside = min(0.22, 0.8 / len(groups)) * (place - (len(groups) - 1) / 2)
+        name = f"N = {cell['nodes']}" + f", {cell['variant']}" * bool(cell["variant"])
+        name += plotting.from_where(cell["evidence"], (each["evidence"] for each in cells))
+        at = losses.index(cell["loss_ratio"]) + aside
+        entries |= _draw_cell(axes, cell, at, plotting.nth_look(place), name)
     axes.set_xticks(range(len(losses)), [_tick(loss, cells) for loss in losses])
     axes.set_xlim(-0.5, len(losses) - 0.5)
     axes.set_xlabel("datagrams lost, end to end")
@@ -51,12 +59,11 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     limits = ", ".join(
         f"{c} at N = {n}" for n, c in sorted({(c["nodes"], c["limit"]) for c in cells})
     )
-    counts = sorted({len(cell["residue"]) for cell in cells})
     plotting.footnote(
         figure,
-        f"Dots: runs, n = {' or '.join(map(str, counts))} a group. Bars: {LEVEL:.0%} interval of "
-        f"the mean (bootstrap by run). A node stops after this many of its own rounds: {limits}. "
-        f"Conditions: {plotting.conditions(cells[0], loss_ratio=False)}.",
+        f"Dots: runs, n = {plotting.either(len(cell['residue']) for cell in cells)} a group. Bars: "
+        f"{LEVEL:.0%} interval of the mean (bootstrap by run). A node stops after this many of its "
+        f"own rounds: {limits}. Conditions: {plotting.conditions(cells, ('loss_ratio',))}.",
     )
     return figure
 
@@ -67,25 +74,30 @@ def _tick(loss: float, cells: Sequence[dict[str, Any]]) -> str:
     return f"{loss:.0%}\nall reached in {(residues == 0).sum()} of {len(residues)} runs"
 
 
-def _cells(tables: RunTables) -> list[dict[str, Any]]:
-    """The cells of push that stop after some rounds, with the residue of their healthy runs."""
-    runs = metrics.per_run(tables)
-    wanted = (runs["retention"] == "rounds") & (runs["protocol"] == "push")
-    wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream") & ~runs["voided"].astype(bool)
+def _cells(tables: Sequence[RunTables]) -> list[dict[str, Any]]:
+    """Push that stops after some rounds, nothing failing but datagrams: cells of healthy runs."""
+    frames = []
+    for one in tables:
+        runs = metrics.per_run(one).assign(evidence=one.evidence)
+        wanted = (runs["retention"] == "rounds") & (runs["protocol"] == "push")
+        wanted &= (runs["sources"] != "all") & (runs["kind"] != "stream") & (runs["faults"] == "")
+        frames.append(runs[wanted & ~runs["voided"].astype(bool)])
+    runs = pd.concat(variants.named(tables, frames, beside=("nodes", "loss_ratio")))
     return [
         {
             **{str(name): value for name, value in rows.iloc[0].items()},
-            "evidence": tables.evidence,
             "residue": rows["residue"].to_numpy(float),
             "limit": round_limit(
                 float(json.loads(rows["options"].iloc[0])["c"]), int(rows["nodes"].iloc[0])
             ),
         }
-        for _, rows in runs[wanted].groupby("cell")
+        for _, rows in runs.groupby([*GROUP, "loss_ratio"])
     ]
 
 
-def _draw_cell(axes: Axes, cell: dict[str, Any], at: float, look: plotting.Look) -> dict[str, Any]:
+def _draw_cell(
+    axes: Axes, cell: dict[str, Any], at: float, look: plotting.Look, name: str
+) -> dict[str, Any]:
     """Draws one cell at a place on the axis; returns its entries of the legend."""
     residue = cell["residue"]
     jitter = at + np.random.default_rng(1).uniform(-0.06, 0.06, len(residue))
@@ -102,7 +114,7 @@ def _draw_cell(axes: Axes, cell: dict[str, Any], at: float, look: plotting.Look)
         capsize=4,
         zorder=3,
     )
-    entries: dict[str, Any] = {f"N = {cell['nodes']}, measured mean": bars}
+    entries: dict[str, Any] = {f"{name}, measured mean": bars}
     if cell["timing"] == "free":
         drawn = reference.sample(
             int(cell["nodes"]),

@@ -61,14 +61,14 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     axes.set_ylabel("status messages per multicast (logarithmic)")
     axes.legend(loc="upper left", frameon=False, fontsize=10)
     plotting.title(figure, "C15", TITLE)
-    arm = _arms(tables)[0]
-    counts = sorted(set(numbers["runs"]))
+    arm, *others = _arms(tables)
     plotting.footnote(
         figure,
-        f"Bars: {LEVEL:.0%} interval of the mean, n = {' or '.join(map(str, counts))} runs a "
+        f"Bars: {LEVEL:.0%} interval of the mean, n = {plotting.either(numbers['runs'])} runs a "
         f"point. A multicast each period of the status. {arm.conditions['evidence']}, "
         f"{arm.conditions['topology']} of {arm.conditions['subnets']} subnets, "
-        f"{float(arm.conditions['loss_ratio']):.0%} of the datagrams lost.",
+        f"{float(arm.conditions['loss_ratio']):.0%} of the datagrams lost."
+        f"{plotting.left_out(len(others))}",
     )
     return figure
 

@@ -23,19 +23,24 @@ CLAIMS: tuple[str, ...] = ()
 FATES = {"all survivors": "#0072B2", "some of them": "#E69F00", "nobody": "#bdbdbd"}
 
 
+ARM = [*variants.VARIANT, "nodes", "evidence"]
+
+
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     numbers = table(tables)
     if numbers.empty:
         return None
     sized = numbers["nodes"].nunique() > 1
-    arms = [
-        plotting.called(row["protocol"], row["variant"]) + f", N = {row['nodes']}" * sized
+    names = [
+        plotting.called(row["protocol"], row["variant"])
+        + f", N = {row['nodes']}" * sized
+        + plotting.from_where(row["evidence"], numbers["evidence"])
         for _, row in numbers.iterrows()
     ]
-    figure, axes = plotting.canvas(width=8.6, height=1.9 + 0.42 * len(arms))
+    figure, axes = plotting.canvas(width=8.6, height=1.9 + 0.42 * len(names))
     start = pd.Series(0.0, index=numbers.index)
     for fate, colour in FATES.items():
-        axes.barh(arms, numbers[fate], left=start, color=colour, label=fate, height=0.7)
+        axes.barh(names, numbers[fate], left=start, color=colour, label=fate, height=0.7)
         start += numbers[fate]
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
@@ -43,48 +48,53 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     axes.set_xlabel("share of the multicasts that were sent, by who has them in the end")
     figure.legend(loc="outside right upper", frameon=False, fontsize=10)
     plotting.title(figure, "", TITLE)
-    runs = pd.concat(_runs(tables)).iloc[0]
+    runs = pd.concat(_runs(tables), ignore_index=True)
     plotting.footnote(
         figure,
-        f"{' or '.join(map(str, sorted(set(numbers['runs']))))} streams a bar, "
+        f"{plotting.either(numbers['runs'])} streams a bar, "
         f"{numbers['multicasts'].sum() / numbers['runs'].sum():.1f} multicasts sent in each before "
-        f"the sender was killed. {numbers['evidence'].iloc[0]}, {runs['topology']}, loss "
-        f"{runs['loss_ratio']:.0%}, faults: {runs['faults']}.",
+        f"the sender was killed. {plotting.either(numbers['evidence'], 'and')}, "
+        f"{plotting.either(runs['topology'])}, loss "
+        f"{plotting.either(f'{loss:.0%}' for loss in runs['loss_ratio'])}, faults: "
+        f"{plotting.either(runs['faults'])}.",
     )
     return figure
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row a (protocol, variant, nodes): the shares of multicasts that came to all, some, none."""
+    """A row an `ARM`: the shares of multicasts that came to all, some, none."""
+    frames = [_sent(*each) for each in zip(tables, _runs(tables), strict=True)]
+    sent = pd.concat([frame.assign(place=place) for place, frame in enumerate(frames)])
+    names = list(dict.fromkeys(sent[ARM[:-1]].itertuples(index=False, name=None)))
     rows = []
-    for one, runs in zip(tables, _runs(tables), strict=True):
-        if runs.empty:
-            continue
-        sent = streams.wanted(one).set_index(streams.NAME)
-        reached = streams.pairs(one).groupby(streams.NAME).size()
-        sent["reached"] = reached.reindex(sent.index, fill_value=0)
-        for arm, mine in runs.groupby([*variants.VARIANT, "nodes"], sort=False):
-            own = sent[sent.index.get_level_values("run").isin(mine["run"])]
-            whole = float((own["reached"] >= own["hosts"]).mean())
-            nobody = float((own["reached"] == 0).mean())
-            rows.append(
-                {
-                    **dict(zip([*variants.VARIANT, "nodes"], arm, strict=True)),
-                    "evidence": one.evidence,
-                    "runs": len(mine),
-                    "multicasts": len(own),
-                    "all survivors": whole,
-                    "some of them": 1 - whole - nobody,
-                    "nobody": nobody,
-                }
-            )
+    for arm, mine in sorted(sent.groupby(ARM), key=lambda each: names.index(each[0][:-1])):
+        whole = float((mine["reached"] >= mine["hosts"]).mean())
+        nobody = float((mine["reached"] == 0).mean())
+        rows.append(
+            {
+                **dict(zip(ARM, arm, strict=True)),
+                "runs": len(mine[["place", "run"]].drop_duplicates()),
+                "multicasts": len(mine),
+                "all survivors": whole,
+                "some of them": 1 - whole - nobody,
+                "nobody": nobody,
+            }
+        )
     return pd.DataFrame(rows)
 
 
+def _sent(tables: RunTables, runs: pd.DataFrame) -> pd.DataFrame:
+    """A row a multicast of these runs, with `ARM`, who was to get it, and how many did."""
+    sent = streams.wanted(tables).set_index(streams.NAME)
+    reached = streams.pairs(tables).groupby(streams.NAME).size()
+    sent["reached"] = reached.reindex(sent.index, fill_value=0)
+    return sent.reset_index().merge(runs[["run", *ARM]], on="run")
+
+
 def _runs(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
-    """Healthy streams of each directory in which the source is killed."""
+    """Healthy streams of each directory in which the source is killed, with `ARM`."""
     found = []
     for one in tables:
-        runs = streams.streams(one)
+        runs = streams.streams(one).assign(evidence=one.evidence)
         found.append(runs[cuts.of_source(runs) & ~runs["voided"].astype(bool)])
-    return variants.named(found)
+    return variants.named(tables, found, beside=("nodes",))

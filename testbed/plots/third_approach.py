@@ -106,7 +106,7 @@ def _draw_arrived(axes: Axes, rows: pd.DataFrame, looks: Looks) -> None:
                 yerr=np.array([below, above]),
                 fmt=look.marker,
                 color=look.colour,
-                mfc=_filled(str(evidence), look),
+                mfc=plotting.face(str(evidence), look),
                 ms=7,
                 lw=1,
             )
@@ -161,7 +161,7 @@ def _draw_series(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) -> N
                 look.line,
                 color=look.colour,
                 marker=look.marker,
-                mfc=_filled(str(evidence), look),
+                mfc=plotting.face(str(evidence), look),
                 lw=1.6 if evidence == "emulated" else 0.9,
                 ms=6,
             )
@@ -204,24 +204,17 @@ def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
         )
         for arm, look in looks.items()
     ]
-    if evidence - {"emulated"}:
-        hollow = Line2D([], [], color=plotting.GREY, marker="o", mfc="white", lw=0.9)
-        entries.append((hollow, "hollow: simulated"))
-    artists, labels = zip(*entries, strict=True)
-    figure.legend(artists, labels, loc="outside right upper", frameon=False, fontsize=11)
-
-
-def _filled(evidence: str, look: Look) -> str:
-    return look.colour if evidence == "emulated" else "white"
+    if "simulated" in evidence:
+        entries.append(plotting.HOLLOW)
+    plotting.legend(figure, "outside right upper", entries, fontsize=11)
 
 
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
     first = pd.concat(comparison.streams_of(tables), ignore_index=True).iloc[0]
-    counts = sorted(set(numbers["runs"]))
     return (
-        f"n = {' or '.join(map(str, counts))} streams a point, of {first['messages']:g} multicasts "
-        f"every {first['interval_s']:g} s from {first['sources']} source, round "
-        f"{first['round_s']:g} s. {' and '.join(sorted(set(numbers['evidence'])))}, "
+        f"n = {plotting.either(numbers['runs'])} streams a point, of {first['messages']:g} "
+        f"multicasts every {first['interval_s']:g} s from {first['sources']} source, round "
+        f"{first['round_s']:g} s. {plotting.either(numbers['evidence'], 'and')}, "
         f"{first['topology']}, timing {first['timing']}. Bars of what arrives: 95% interval over "
         "runs. A datagram to a group is one that its sender sends, one that each member hears, and "
         "one packet for each way out of the core; repairs are data, and what all members hear of "

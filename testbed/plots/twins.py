@@ -7,6 +7,7 @@ runs that stayed at or below a value. Where the coloured line covers the black o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 from numpy.typing import NDArray
 
 from testbed import plotting
+from testbed.claims.twins import pairs_of
 from testbed.judging.selection import Arm, dissemination
 from testbed.tables import RunTables
 
@@ -27,14 +29,15 @@ SHOWN = {
     "sends_to_last_infection": "sends until then",
     "core_crossings_per_round": "core crossings per period",
 }
-SIMULATED = "simulated"
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
     every = sorted({str(p) for t in tables for p in t.runs["protocol"].unique()})
-    pairs = {p: pair for p in every if (pair := _pairs(dissemination(tables, p)))}
-    if not pairs:
+    arms = {p: [arm for arm in dissemination(tables, p) if len(arm.healthy)] for p in every}
+    found = {p: several for p in every if (several := pairs_of(arms[p]))}
+    if not found:
         return None
+    pairs = {protocol: _alike(mine) for protocol, mine in found.items()}
     width, height = 3.4 * len(pairs) + 0.6, 3.0 * len(SHOWN) + 1.2
     figure, axes = plotting.canvas(len(pairs), rows=len(SHOWN), width=width, height=height)
     sizes = sorted({n for pair in pairs.values() for arm, _ in pair for n in arm.sizes})
@@ -42,8 +45,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     for place, panel in enumerate(axes):
         metric = list(SHOWN)[place // len(pairs)]
         protocol = list(pairs)[place % len(pairs)]
-        for arm, twin in pairs[protocol]:
-            entries |= _draw_pair(panel, metric, arm, twin, sizes)
+        for (arm, twin), line in zip(pairs[protocol], ("-", "--"), strict=False):
+            entries |= _draw_pair(panel, metric, arm, twin, sizes, line)
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -59,14 +62,15 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     plotting.title(figure, "", TITLE)
     first, _ = next(iter(pairs.values()))[0]
     every_pair = [pair for each in pairs.values() for pair in each]
-    losses = sorted({float(arm.conditions["loss_ratio"]) for arm, _ in every_pair})
+    losses = sorted({_loss(arm) for arm, _ in every_pair})
     plotting.footnote(
         figure,
         f"n = {_counts([arm for arm, _ in every_pair])} runs a curve on hosts, "
         f"{_counts([twin for _, twin in every_pair])} simulated; no interval is drawn. Loss: "
         f"{losses[0]:.0%} solid{f', {losses[-1]:.0%} dashed' if len(losses) > 1 else ''}. Timing "
         f"{first.conditions['timing']}, fan-out {first.conditions['fan_out']}, "
-        f"{first.conditions['topology']}.",
+        f"{first.conditions['topology']}."
+        f"{plotting.left_out(sum(map(len, found.values())) - len(every_pair))}",
     )
     return figure
 
@@ -77,22 +81,26 @@ def _counts(arms: Sequence[Arm]) -> str:
     return f"{counts[0]}..{counts[-1]}"
 
 
-def _pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """Each arm of hosts with its simulated one, by loss."""
-    twins = {a.conditions["loss_ratio"]: a for a in arms if a.conditions["evidence"] == SIMULATED}
-    hosts = [arm for arm in arms if arm.conditions["evidence"] != SIMULATED]
-    return [
-        (arm, twins[arm.conditions["loss_ratio"]])
-        for arm in hosts
-        if arm.conditions["loss_ratio"] in twins
+def _alike(pairs: Sequence[tuple[Arm, Arm]]) -> list[tuple[Arm, Arm]]:
+    """The pairs that differ from the first in the loss alone: the lowest loss, and the highest."""
+    first, _ = pairs[0]
+    alike = [
+        (arm, twin)
+        for arm, twin in pairs
+        if arm.matches(replace(first, conditions={**first.conditions, "loss_ratio": _loss(arm)}))
     ]
+    alike.sort(key=lambda pair: _loss(pair[0]))
+    return [alike[0], alike[-1]] if len(alike) > 1 else alike
+
+
+def _loss(arm: Arm) -> float:
+    return float(arm.conditions["loss_ratio"])
 
 
 def _draw_pair(
-    axes: Axes, metric: str, arm: Arm, twin: Arm, sizes: Sequence[int]
+    axes: Axes, metric: str, arm: Arm, twin: Arm, sizes: Sequence[int], line: str
 ) -> dict[str, Any]:
     """Draws the curves of one loss; returns the entries of the legend."""
-    line = "--" if arm.conditions["loss_ratio"] else "-"
     entries: dict[str, Any] = {}
     for nodes in arm.sizes:
         mine, other = (_sorted(each.values(metric, nodes)) for each in (arm, twin))

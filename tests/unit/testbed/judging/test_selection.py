@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from testbed import plotting
 from testbed.judging.selection import dissemination, saturated, told_apart
 from testbed.tables import RunTables
 from tests import synthetic
@@ -37,6 +38,34 @@ def test_two_run_directories_under_equal_conditions_are_one_arm(tables: RunTable
 def test_other_conditions_are_another_arm(tables: RunTables, column: str) -> None:
     value = 0.5 if column == "loss_ratio" else 4 if column == "fan_out" else "other"
     assert len(dissemination([tables, with_runs(tables, **{column: value})], "push")) == 2
+
+
+def test_runs_on_another_network_are_another_arm_and_match_no_more(tables: RunTables) -> None:
+    def on(delay_ms: int) -> RunTables:
+        cells = [
+            {"index": cell, "parameters": {"core_delay_ms": delay_ms}}
+            for cell in tables.runs["cell"].unique()
+        ]
+        return dataclasses.replace(tables, manifest={"experiment": {"name": "own", "cells": cells}})
+
+    near, far = dissemination([on(10), on(50), on(10)], "push")
+    assert (near.runs, far.runs) == (80, 40)
+    assert not near.matches(far)
+    assert plotting.names([near, far]) == [
+        "uniform push (core_delay_ms = 10)",
+        "uniform push (core_delay_ms = 50)",
+    ]
+
+
+def test_arms_of_several_protocols_say_what_their_conditions_do_not_share(
+    tables: RunTables,
+) -> None:
+    (push,) = dissemination([tables], "push")
+    (aware,) = dissemination([with_runs(tables, loss_ratio=0.1)], "topology_aware")
+    assert plotting.names([push, aware]) == [
+        "uniform push (loss = 0.0)",
+        "topology-aware (loss = 0.1)",
+    ]
 
 
 def test_simulated_runs_are_never_pooled_with_emulated_ones(tables: RunTables) -> None:

@@ -206,7 +206,7 @@ def test_who_a_dead_node_cuts_off_lies_beside_the_prediction(
     simulated: dict[str, list[RunTables]], tmp_path: Path
 ) -> None:
     numbers = plots.load("interior_node_dies").table(simulated["interior_node_dies"])
-    largest = numbers[numbers["nodes"] == 16].set_index("arm")
+    largest = numbers[numbers["nodes"] == 16].set_index("way")
     assert largest["cut off"].to_list() == largest["predicted"].to_list() == [7, 7, 0]
     assert largest["until_s"].isna().to_list() == [True, False, True]
     assert "sender_dies_midway" not in plots.draw(simulated["interior_node_dies"], tmp_path)
