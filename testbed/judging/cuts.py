@@ -22,14 +22,9 @@ from testbed.theory import k_ary_tree
 
 def kills(tables: RunTables) -> dict[int, tuple[int, tuple[int, ...]]]:
     """When the first kill of a run was, in nanoseconds from its start, and who was hit."""
-    return first(tables, "kill")
-
-
-def first(tables: RunTables, do: str) -> dict[int, tuple[int, tuple[int, ...]]]:
-    """The first step of a sort (`testbed.faults.timeline.Step`) in each run: when, and to whom."""
     found = {}
     for timeline in tables.manifest.get("timelines", ()):
-        steps = [s for s in timeline.get("played") or timeline["steps"] if s["do"] == do]
+        steps = [s for s in timeline.get("played") or timeline["steps"] if s["do"] == "kill"]
         for run in timeline["runs"] if steps else ():
             step = steps[0]
             at_ns = step["at_ns"] if "at_ns" in step else round(step["at_s"] * 1e9)
