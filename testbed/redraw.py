@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from testbed import disk, intact, plots, results
+from testbed import claims, disk, intact, plots, results
 from testbed.disk import ResultsError
 from testbed.intact import RunError
 from testbed.tables import RunTables
@@ -20,10 +20,13 @@ def redraw(
     Draws all that the tables hold data for when none is chosen; raises `UsageError` for a name
     that is no plot, or for which there is no data, and `ResultsError` when the disk takes no more.
     """
-    tables = [table for each in (run_dir, *further) for table in tables_of(each)]
+    own = tables_of(run_dir)
+    tables = [*own, *(table for each in further for table in tables_of(each))]
+    # Of a validation, which has many experiments, each plot shows those of its own claims.
+    of = claims.experiments() if len(own) > 1 else None
     try:
         with disk.writing(run_dir / "plots"):
-            drawn = plots.draw(tables, run_dir / "plots", chosen)
+            drawn = plots.draw(tables, run_dir / "plots", chosen, of=of)
     except ResultsError as error:
         raise error.keeping("the run itself is whole") from error
     results.hand_over(run_dir)
