@@ -112,15 +112,17 @@ def test_runs_of_a_second_directory_are_drawn_with_those_of_the_first(
     run, other = tmp_path / "run", tmp_path / "other"
     shutil.copytree(whole, run)
     shutil.copytree(whole, other)
-    drawn: list[tuple[int, Path]] = []
+    drawn: list[tuple[int, Path, object]] = []
 
-    def draw(tables: Sequence[RunTables], folder: Path, chosen: Sequence[str]) -> dict[str, Path]:
-        drawn.append((len(tables), folder))
+    def draw(
+        tables: Sequence[RunTables], folder: Path, chosen: Sequence[str], *, of: object
+    ) -> dict[str, Path]:
+        drawn.append((len(tables), folder, of))
         return {}
 
     monkeypatch.setattr(plots, "draw", draw)
     assert main(["plot", str(run), "--with", str(other)]) == 0
-    assert drawn == [(2, run / "plots")]
+    assert drawn == [(2, run / "plots", None)]  # of whichever claims
 
 
 @pytest.mark.parametrize(
