@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -49,6 +50,9 @@ class Look(NamedTuple):
     marker: str
     line: str
 
+
+Looks = Mapping[tuple[str, str], Look]
+"""By (protocol, variant), or what stands for the two."""
 
 _LOOKS = (
     Look("#0072B2", "o", "-"),
@@ -222,6 +226,12 @@ def labelled(axes: Axes, evidence: Iterable[str]) -> list[tuple[Any, str]]:
         once.setdefault(label, handle)
     hollow = [HOLLOW] if "simulated" in set(evidence) else []
     return [*((artist, label) for label, artist in once.items()), *hollow]
+
+
+def bars(rows: pd.DataFrame, column: str) -> Any:
+    """The lengths of error bars, below and above: a column's distances to its _low and _high."""
+    value = rows[column]
+    return np.array([value - rows[f"{column}_low"], rows[f"{column}_high"] - value]).clip(min=0)
 
 
 def size_axis(axes: Axes, sizes: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -154,23 +154,17 @@ def _way(protocol: str, options: str) -> str:
     return GATHERED if stated["aggregate"] else EACH
 
 
-def _draw_panel(
-    axes: Axes,
-    numbers: pd.DataFrame,
-    column: str,
-    looks: Mapping[tuple[str, str], plotting.Look],
-) -> None:
+def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str, looks: plotting.Looks) -> None:
     lines: Any = numbers.groupby(LINE, sort=False)
     for (way, variant, evidence), rows in lines:
         look = looks[way, variant]
         rows = rows[(rows[column] > 0) & np.isfinite(rows[column])]
         if rows.empty:
             continue
-        bars: Any = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
         axes.errorbar(
             rows["nodes"],
             rows[column],
-            yerr=np.nan_to_num(np.array(bars)).clip(min=0),
+            yerr=np.nan_to_num(plotting.bars(rows, column)),
             fmt=look.marker,
             color=look.colour,
             mfc=plotting.face(evidence, look),

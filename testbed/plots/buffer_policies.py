@@ -171,10 +171,9 @@ def _draw_series(
 ) -> None:
     name = plotting.called(*rows[LINE[:2]].iloc[0]).replace("_", " ")
     rows = rows[rows[column].notna()]
-    below, above = rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]
     (line,) = axes.plot(rows["load"], rows[column], look.line, color=look.colour, lw=1.7)
     line.set(marker=look.marker, markersize=6, mfc=plotting.face(evidence, look), label=name)
-    bars: Any = np.array([below, above]).clip(min=0)
+    bars = plotting.bars(rows, column)
     axes.errorbar(
         rows["load"], rows[column], yerr=bars, fmt="none", ecolor=look.colour, capsize=2.5, lw=1
     )

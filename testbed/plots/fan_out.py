@@ -118,12 +118,10 @@ def _draw_arm(axes: Axes, rows: pd.DataFrame, name: str, look: plotting.Look) ->
         lw=1.4,
         label=f"{name}, predicted",
     )
-    below, above = rows["residue"] - rows["residue_low"], rows["residue_high"] - rows["residue"]
-    bars: Any = np.array([below, above]).clip(min=0)
     axes.errorbar(
         rows["messages_per_node"],
         rows["residue"],
-        yerr=bars,
+        yerr=plotting.bars(rows, "residue"),
         fmt=look.marker,
         color=look.colour,
         markersize=6,

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -110,23 +109,17 @@ def _told(arms: Sequence[Arm]) -> Iterator[tuple[str, Arm, str]]:
             yield off, arm, differs
 
 
-def _draw_panel(
-    axes: Axes,
-    numbers: pd.DataFrame,
-    column: str,
-    looks: Mapping[tuple[str, str], plotting.Look],
-) -> None:
+def _draw_panel(axes: Axes, numbers: pd.DataFrame, column: str, looks: plotting.Looks) -> None:
     aside = 0.008 * numbers["nodes"].max()
     shift = dict(zip(VARIANTS.values(), (0.0, -aside, aside), strict=True))
     for (name, differs), look in looks.items():
         mine = (numbers["variant"] == name) & (numbers["differs"] == differs)
         rows = numbers[mine].sort_values("nodes")
         axes.plot(rows["nodes"], rows[f"predicted_{column}"], look.line, color=look.colour, lw=1.3)
-        ends = [rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]]
         axes.errorbar(
             rows["nodes"] + shift[name],
             rows[column],
-            yerr=np.array(ends).clip(min=0),
+            yerr=plotting.bars(rows, column),
             fmt=look.marker,
             color=look.colour,
             mfc=plotting.face(rows["evidence"].iloc[0], look),

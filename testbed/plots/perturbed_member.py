@@ -192,7 +192,7 @@ def _draw_series(panel: Axes, cell: Cell, look: plotting.Look) -> None:
 def _draw_shares(
     panels: Sequence[Axes],
     numbers: pd.DataFrame,
-    looks: dict[tuple[str, str], plotting.Look],
+    looks: plotting.Looks,
     rates: set[float],
 ) -> None:
     mean, variance = panels[:2]
@@ -202,11 +202,10 @@ def _draw_shares(
     for (*arm, evidence), own in lines:
         look = looks[tuple(arm)]
         drawn: Any = {"color": look.colour, "mfc": plotting.face(evidence, look)}
-        bars = [own["others"] - own["others_low"], own["others_high"] - own["others"]]
         mean.errorbar(
             own["asleep"],
             own["others"],
-            yerr=np.nan_to_num(np.array(bars)),
+            yerr=np.nan_to_num(plotting.bars(own, "others")),
             fmt=look.marker + look.line,
             label=plotting.called(*arm),
             **drawn,

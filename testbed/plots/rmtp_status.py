@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -35,12 +34,10 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     sizes = sorted(set(numbers["nodes"]))
     for place, (column, name) in enumerate(SHOWN.items()):
         look = plotting.nth_look(place)
-        below = numbers[column] - numbers[f"{column}_low"]
-        bars: Any = np.array([below, numbers[f"{column}_high"] - numbers[column]]).clip(min=0)
         axes.errorbar(
             numbers["nodes"],
             numbers[column],
-            yerr=bars,
+            yerr=plotting.bars(numbers, column),
             fmt=look.marker,
             color=look.colour,
             markersize=6,

@@ -8,7 +8,7 @@ on hosts and what was simulated are lines of their own; simulated points are hol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 
 from testbed import plots, plotting
 from testbed.judging import comparison, streams, variants
-from testbed.plotting import Look
+from testbed.plotting import Looks
 from testbed.tables import RunTables
 
 TITLE = "the same stream by every protocol"
@@ -38,8 +38,6 @@ COSTS = {
     "core": "packets at the core",
 }
 """Columns of the table that are drawn against the group's size, a panel each."""
-
-Looks = Mapping[tuple[str, str], Look]
 
 
 def draw(tables: Sequence[RunTables]) -> Figure | None:
