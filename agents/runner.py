@@ -243,7 +243,9 @@ class Runner:
         # of a `sync` round act on the state at its start.
         if self.wakes and self.wakes[0][0] <= now_ns:
             self.fire(now_ns)
-            now_ns = monotonic_ns()
+            fired_ns = monotonic_ns()  # the message has waited for that, too
+            lag_ns += fired_ns - now_ns
+            now_ns = fired_ns
         self._take(datagram, source[0], lag_ns, now_ns)
 
     def _take(self, datagram: bytes, address: str, lag_ns: int, now_ns: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agents import runner
 from agents.api import Message
 from agents.hosts import Hosts
 from agents.protocols.push import PushRumour
@@ -112,6 +113,26 @@ def test_receive_lag_is_measured_from_the_kernels_timestamp(bench: Bench) -> Non
     bench.peer.sendto(bench.datagram(), bench.address)
     (receive,) = bench.until(Event.receive)
     assert 0 < receive.value < DEADLINE_S * 1e9
+
+
+def test_receive_lag_contains_the_rounds_that_go_before_the_message(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is due by the runner's own clock, and takes a second of it."""
+    bench.start(sources=[0])
+    bench.until(Event.send)
+    ahead_ns = 1_000_000_000
+
+    def fire(now_ns: int) -> None:
+        nonlocal ahead_ns
+        ahead_ns += 1_000_000_000
+
+    monkeypatch.setattr(runner, "monotonic_ns", lambda: monotonic_ns() + ahead_ns)
+    monkeypatch.setattr(bench.runner, "fire", fire)
+    bench.peer.sendto(bench.datagram(), bench.address)
+    bench.runner.receive()
+    (receive,) = [record for record in read(bench.path) if record.event == Event.receive]
+    assert 1e9 < receive.value < 1e9 + DEADLINE_S * 1e9
 
 
 def test_an_infected_node_sends_in_its_rounds(bench: Bench) -> None:
