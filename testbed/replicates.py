@@ -95,7 +95,7 @@ def cell_columns(cell: Cell, subnets: int | None = None) -> dict[str, Any]:
     }
 
 
-def derive(seed: int, *names: object) -> int:
+def derive_seed(seed: int, *names: object) -> int:
     """A seed of 63 bits for a named part of an experiment: editing one leaves the others alone."""
     text = ":".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -140,8 +140,8 @@ def replicates(
     """
     warming_s = warm_up_s(cell)
     for repeat in range(first, first + count):
-        own = derive(seed, "run", cell.index, repeat)
-        drawn = Random(derive(own, "source"))
+        own = derive_seed(seed, "run", cell.index, repeat)
+        drawn = Random(derive_seed(own, "source"))
         order = Order(
             run=next(numbers),
             seed=own,

@@ -24,7 +24,7 @@ from testbed import conclusion, health, metrics, results
 from testbed.errors import UsageError
 from testbed.experiment import Cell, Experiment
 from testbed.progress import Progress
-from testbed.replicates import cell_columns, derive
+from testbed.replicates import cell_columns, derive_seed
 from testbed.simulator import counts
 from testbed.simulator.mixing import Mixing
 from testbed.simulator.outcome import Outcome
@@ -61,7 +61,7 @@ def simulate(
         numbers, frames = count(1), []
         for cell in experiment.cells:
             progress.note(f"{cell.protocol}, {cell.nodes} nodes, loss {cell.loss_ratio}")
-            frames.append(_runs(cell, engine, derive(seed, "run", cell.index), numbers))
+            frames.append(_runs(cell, engine, derive_seed(seed, "run", cell.index), numbers))
             progress.advance(expected_s(cell))
         runs = pd.concat(frames, ignore_index=True)
         empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}

@@ -212,18 +212,18 @@ class Work:
             state = intact.document(path / "health.json")
             if health.spoilt(state, intact.table(path / "runs.parquet", "runs")):
                 self.progress.expect(step.expected_s)
-                again = replicates.derive(self.ledger.seed, "again")
+                again = replicates.derive_seed(self.ledger.seed, "again")
                 path, spoilt = self._run(step, again), path
         self.ledger.add(step.name, path, spoilt)
 
     def _run(self, step: Step, seed: int) -> Path:
         if step.simulated:  # drawn apart from the hosts' runs
-            seed = replicates.derive(seed, "simulated")
+            seed = replicates.derive_seed(seed, "simulated")
             return simulation.simulate(
                 step.experiment, seed=seed, folder=self.folder, progress=self.progress, thin=True
             )
         if step.look:
-            seed = replicates.derive(seed, "look", step.look)
+            seed = replicates.derive_seed(seed, "look", step.look)
         return emulation.emulate(
             step.experiment, seed=seed, folder=self.folder, progress=self.progress
         )

@@ -15,7 +15,7 @@ from typing import Any
 from testbed.experiment import Cell
 from testbed.faults.drawing import Drawing
 from testbed.faults.timeline import Timeline
-from testbed.replicates import Replicate, concurrency, derive, replicates
+from testbed.replicates import Replicate, concurrency, derive_seed, replicates
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def batches(
     if cell.run.kind != "stream" and alike and drawing.draw(0).settled:
         size = max(size, -(-cell.run.repeats // SETTLED))
     for place, first in enumerate(range(0, cell.run.repeats, size)):
-        own = derive(seed, "faults", cell.index, place)
+        own = derive_seed(seed, "faults", cell.index, place)
         timeline = drawing.draw(own)
         count = min(size, cell.run.repeats - first)
         mine = list(

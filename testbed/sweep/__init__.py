@@ -40,7 +40,7 @@ from testbed.disk import ResultsError
 from testbed.errors import TestbedError, UsageError
 from testbed.experiment import Cell
 from testbed.progress import Progress
-from testbed.replicates import derive
+from testbed.replicates import derive_seed
 from testbed.sweep import plan as plans
 from testbed.sweep import space
 from testbed.sweep.plan import EMULATED, SIMULATED, Plan, Trial
@@ -99,7 +99,7 @@ def prepare(
     if protocols:
         tables.grid["protocol"] = list(protocols)
     axes = space.axes(over, tables)
-    points = space.points(axes, number, derive(seed, "points"))
+    points = space.points(axes, number, derive_seed(seed, "points"))
     loaded = [
         (
             point,

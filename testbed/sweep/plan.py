@@ -24,7 +24,7 @@ from testbed import disk, intact, lab, metadata, results
 from testbed.errors import UsageError
 from testbed.experiment import Experiment
 from testbed.intact import RunError
-from testbed.replicates import derive
+from testbed.replicates import derive_seed
 from testbed.shaping import pick
 from testbed.sweep.space import Point, canonical
 
@@ -109,10 +109,10 @@ def make(loaded: Sequence[tuple[Point, Experiment]], *, seed: int, evidence: str
         frozenset(cell.protocol_source for cell in experiment.cells) for _, experiment in loaded
     ]
     trials = [
-        Trial(index, derive(seed, "trial", canonical(point)), point, experiment, code(own))
+        Trial(index, derive_seed(seed, "trial", canonical(point)), point, experiment, code(own))
         for index, ((point, experiment), own) in enumerate(zip(loaded, sources, strict=True))
     ]
-    Random(derive(seed, "order")).shuffle(trials)
+    Random(derive_seed(seed, "order")).shuffle(trials)
     name = loaded[0][1].name
     return Plan(name, seed, evidence, code(frozenset[str]().union(*sources)), tuple(trials))
 
