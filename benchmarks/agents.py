@@ -51,7 +51,7 @@ def ours(agents: int, round_s: float, fan_out: int, seconds: float) -> dict[str,
             session.wait_until(start_ns / 1e9 + seconds)
             session.stop([1])
             cost = costs(session.zygote.pid)
-            ledger = session.finish()
+            report = session.finish()
         records, _, _ = read_traces(folder)
         terms = agent_terms(folder, {}).values()
     kinds = records["event"]
@@ -62,7 +62,7 @@ def ours(agents: int, round_s: float, fan_out: int, seconds: float) -> dict[str,
         **cost,
         "datagrams_sent": sum(agent.sent for agent in terms),
         "datagrams_received": sum(agent.received for agent in terms),
-        "complaints": ledger.complaints,
+        "complaints": report.complaints,
     }
 
 

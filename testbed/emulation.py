@@ -116,18 +116,18 @@ class Emulation:
                 shortest_s = min(
                     each.order.round_s for each in self.replicates if each.boot == boot
                 )
-                ledger = session.finish(late_ms=health.MAX_LATE_SHARE * shortest_s * 1e3)
+                report = session.finish(late_ms=health.MAX_LATE_SHARE * shortest_s * 1e3)
             rows = [each.row() for each in self.replicates if each.boot == boot]
             events, torn = collector.read_events(trace, pd.DataFrame(rows))
         self.events.append(events)
         self.torn += torn
         self.hosts.append(collector.host_rows(graph).assign(boot=boot))
-        self.complaints += [f"{graph.name} of {graph.nodes}: {text}" for text in ledger.complaints]
+        self.complaints += [f"{graph.name} of {graph.nodes}: {text}" for text in report.complaints]
         for replicate in self.replicates:
             # What cannot be laid to one run makes all runs of the session unfit.
             if replicate.boot == boot:
-                replicate.reasons += ledger.complaints[:1]
-        self.facts.append({"boot": boot, "graph": graph.name, "nodes": graph.nodes, **ledger.facts})
+                replicate.reasons += report.complaints[:1]
+        self.facts.append({"boot": boot, "graph": graph.name, "nodes": graph.nodes, **report.facts})
 
     def _orders(self, boot: int, cell: Cell, count: int, round_s: float) -> Iterator[Replicate]:
         return replicates(self.seed, self._runs, boot, cell, count, round_s)

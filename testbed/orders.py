@@ -33,7 +33,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class SessionReport:
     """What is known once the agents are gone: why the session may not be trusted, and facts."""
 
     complaints: list[str]

@@ -31,7 +31,7 @@ from testbed.fleet import Zygote, check_room, harness_socket
 from testbed.lab import attach
 from testbed.network import Network
 from testbed.network.multicast import Multicast
-from testbed.orders import Ledger, Order
+from testbed.orders import Order, SessionReport
 from testbed.rest import Rest
 from topologies.graph import Graph, Impairment
 
@@ -236,7 +236,7 @@ class Session:
         self._drain()
         self._forgiven = self._overflows(self._terms())
 
-    def finish(self, late_ms: float = shaping.MAX_LATE_MS) -> Ledger:
+    def finish(self, late_ms: float = shaping.MAX_LATE_MS) -> SessionReport:
         """Drains the network, ends the agents, and balances their books against the kernel's.
 
         What the shaping delays may leave `late_ms` after its time at p99."""
@@ -253,7 +253,7 @@ class Session:
         overflows = self._overflows(stood) - self._forgiven
         if overflows:
             complaints.append(f"{overflows} datagrams found the socket of their agent full")
-        return Ledger(
+        return SessionReport(
             complaints,
             {
                 "backend": self.shaping.backend,

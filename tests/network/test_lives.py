@@ -94,8 +94,8 @@ def test_a_killed_source_comes_back_with_what_it_stored(tmp_path: Path) -> None:
         session.wait_until(start_ns / 1e9 + 1.1)
         assert session.deaths() == []
         session.stop([1])
-        ledger = session.finish()
-    assert ledger.complaints == []
+        report = session.finish()
+    assert report.complaints == []
     found = events(tmp_path, order, start_ns)
     notes = found[(found["event"] == "note") & (found["host"] == 1)]
     assert list(notes["value"]) == [0.0, 1.0]

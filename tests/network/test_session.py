@@ -43,11 +43,11 @@ def test_core_counts_equal_an_independent_capture_to_the_packet(tmp_path: Path) 
         core = session.net.get(graph.core.name).netns
         rings = [Ring(core, link_device(link, "upper")) for link in graph.links]
         spread(session, 1.5)
-        ledger = session.finish()
+        report = session.finish()
         _, counts = session.sample_core()
         seen = [datagram.type for ring in rings for datagram in ring.read()]
         assert sum(ring.lost() for ring in rings) == 0
-    assert ledger.complaints == []
+    assert report.complaints == []
     counted: Counter[int] = Counter()
     for count in counts:
         counted[count.type] += count.packets
@@ -83,19 +83,19 @@ def test_agents_that_do_not_fall_silent_are_a_complaint_and_no_crash(
         session.wait_until(time.monotonic() + 0.5)
         session.quieten()
         session.stop([1])
-        ledger = session.finish()
-    (complaint,) = ledger.complaints
+        report = session.finish()
+    (complaint,) = report.complaints
     assert "datagrams still moved" in complaint
 
 
 def test_the_books_balance_under_loss(tmp_path: Path) -> None:
     with Session(two_subnets.build(hosts=8, loss_ratio=0.5), ["push"], tmp_path) as session:
         spread(session, 0.5)
-        ledger = session.finish()
-    assert ledger.complaints == []
-    lost = ledger.facts["loss"]["0.5"]
+        report = session.finish()
+    assert report.complaints == []
+    lost = report.facts["loss"]["0.5"]
     # Beside the datagrams, loss meets a few IGMP reports that a new bridge sends.
-    assert lost["offered"] >= ledger.facts["datagrams"] > 50
+    assert lost["offered"] >= report.facts["datagrams"] > 50
     assert 0 < lost["dropped"] < lost["offered"]
 
 
@@ -119,10 +119,10 @@ def test_the_books_balance_where_every_link_delays(tmp_path: Path) -> None:
         session.start([order(1)])
         session.wait_until(time.monotonic() + 0.8)
         session.stop([1])
-        ledger = session.finish()
-    late = [each for each in ledger.complaints if "late at p99" in each]  # the machine's doing
-    assert [each for each in ledger.complaints if each not in late] == []
-    assert ledger.facts["datagrams"] > 20
+        report = session.finish()
+    late = [each for each in report.complaints if "late at p99" in each]  # the machine's doing
+    assert [each for each in report.complaints if each not in late] == []
+    assert report.facts["datagrams"] > 20
 
 
 def test_a_queue_process_that_dies_voids_the_run(tmp_path: Path) -> None:
