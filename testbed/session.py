@@ -1,7 +1,7 @@
 """One network that is up, with an agent on every host, on which many runs follow one another.
 
 Repeats reuse the network and the agents: what is built here costs about a second, what a run costs
-is its own rounds. A run is one multicast; several may be under way at once.
+is its own rounds. A run is one multicast or one stream of them; several may be under way at once.
 """
 
 from __future__ import annotations
@@ -286,11 +286,16 @@ class Session:
             if what == "start" and self._deaths:
                 raise SessionError(f"{self._deaths[0]} before it was ready; {self._last_words()}")
             if time.monotonic() > deadline:
-                name = self.graph.host(min(missing)).name
-                raise SessionError(
-                    f"{name} and {len(missing) - 1} other agents did not {what} within "
-                    f"{READY_S:.0f} s; {self._last_words()}"
-                )
+                raise self._overdue(missing, what)
+
+    def _overdue(self, missing: set[int], what: str) -> SessionError:
+        """What is said of agents that do not answer; before they start there are no rounds."""
+        rounds = "" if what == "start" else "lengthen round_s, or "
+        return SessionError(
+            f"{len(missing)} of {self.graph.nodes} agents did not {what} within {READY_S:.0f} s, "
+            f"{self.graph.host(min(missing)).name} first; {rounds}use fewer nodes or a machine "
+            f"with less to do; {self._last_words()}"
+        )
 
     def _last_words(self) -> str:
         said = (self.trace / "agents.log").read_text(errors="replace").split("\n")
@@ -367,8 +372,7 @@ class Session:
         while left := missing():
             self._listen(0.05)
             if time.monotonic() > deadline:
-                name = self.graph.host(min(left)).name
-                raise SessionError(f"{name}: its agent did not {what} within {READY_S:.0f} s")
+                raise self._overdue(left, what)
 
     def _terms(self) -> Terms:
         cut = None if self._rules is None else self._rules.cut()
