@@ -149,8 +149,12 @@ def request_of(
     }
 
 
+OPTIONS = {"variant": "--quick or --full", "settings": "--set", "stand_ins": "--replace"}
+"""Where a part of a request is called otherwise on the command line."""
+
+
 def _differences(header: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in request.items() if header.get(name) != value]
+    return [OPTIONS.get(name, name) for name in request if header.get(name) != request[name]]
 
 
 @contextmanager

@@ -12,20 +12,18 @@ from testbed.checking import examine
 from testbed.checking.examine import Report
 from testbed.progress import Progress
 
-SEED = 1
 SCHEDULE_S = 0.05
 """Roughly how long one schedule takes, for the progress bar."""
 SHOWN = 10
 """Violations printed of one schedule."""
 
 
-def check(name: str, schedules: int, seed: int | None, progress: Progress) -> Report:
+def check(name: str, schedules: int, seed: int, progress: Progress) -> Report:
     """Holds a protocol, by its name or file, to its promises. Raises `OptionError`."""
     plugin = registry.load(name)
     progress.note(f"{plugin.name}: schedules")
     progress.expect(schedules * SCHEDULE_S)
-    chosen = SEED if seed is None else seed
-    return examine.examine(plugin, schedules, chosen, lambda: progress.advance(SCHEDULE_S))
+    return examine.examine(plugin, schedules, seed, lambda: progress.advance(SCHEDULE_S))
 
 
 def document(report: Report) -> dict[str, Any]:

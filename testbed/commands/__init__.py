@@ -10,43 +10,86 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from testbed.errors import TestbedError, UsageError
 
+if TYPE_CHECKING:
+    from testbed.outcome import Outcome
+
 INTERRUPTED = 130
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document, and nothing else, on stdout."
+)
 results_option = click.option(
     "--results",
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="Folder that the run directory goes into.",
+    help="Folder of the run directories.",
 )
-seed_option = click.option("--seed", type=click.IntRange(0), help="The same choices again.")
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one value, such as loss_ratio=0.3; repeatable.",
+)
+
+
+def seed_option(default: int | None = None) -> Callable[[Any], Any]:
+    return click.option(
+        "--seed",
+        type=click.IntRange(0),
+        metavar="N",
+        default=default,
+        show_default="random" if default is None else True,
+        help="Seed of all random choices.",
+    )
 
 
 def _variant(ctx: click.Context, option: click.Parameter, chosen: bool) -> None:
     """Two flags, one parameter `variant`; click itself would let the last one win in silence."""
-    ctx.params.setdefault("variant", None)
+    ctx.params.setdefault("variant", "default")
     if chosen:
-        if ctx.params["variant"] is not None:
+        if ctx.params["variant"] != "default":
             raise UsageError("--quick --full: they exclude each other; take one of them")
         ctx.params["variant"] = option.name
 
 
-def _variant_option(name: str, help: str) -> Callable[[Any], Any]:
+def variant_option(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(f"--{name}", is_flag=True, expose_value=False, callback=_variant, help=help)
 
 
-quick_option = _variant_option("quick", "What [quick] of the experiment changes, if it does.")
-full_option = _variant_option("full", "What [full] of the experiment changes: more sizes and runs.")
-set_option = click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Changes one value; repeatable."
-)
+def experiment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every command that runs an experiment takes.
+
+    EXPERIMENT itself is the parameter `name`; with `variant`, `protocols`, `settings` and `repeats`
+    it is what `testbed.experiment.load` takes. `results` and `as_json` are the command's own.
+    """
+    for option in reversed(
+        (
+            click.argument("name", metavar="EXPERIMENT"),
+            click.option(
+                "--protocol",
+                "protocols",
+                multiple=True,
+                metavar="PROTOCOL",
+                help="Run this one, a name or ./file.py, in place of the experiment's; repeatable.",
+            ),
+            set_option,
+            click.option("--repeats", type=int, metavar="N", help="Number of runs per cell."),
+            variant_option("quick", "Use the experiment's [quick] settings."),
+            variant_option("full", "Use the experiment's [full] settings: more sizes and runs."),
+            results_option,
+            as_json,
+        )
+    ):
+        command = option(command)
+    return command
 
 
 def check_results(results: Path) -> None:
@@ -63,6 +106,13 @@ def in_lab(work: Callable[[], int]) -> int:
     from testbed import lab
 
     return lab.run(lambda: worded(work))
+
+
+def present(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        print_json(outcome.document())
+    else:
+        outcome.show()
 
 
 def print_json(document: dict[str, Any]) -> None:

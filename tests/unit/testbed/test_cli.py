@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed import claims, cli, commands, lab, listing
-from testbed.cli import exit_code, main
+from testbed import claims, cli, commands, lab, listing, simulation
+from testbed.cli import main
+from testbed.commands import simulate
+from testbed.commands.validate import exit_code
 from testbed.errors import LabError, UsageError
 
 
@@ -60,9 +62,10 @@ def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["run", "latency", "--set", "nodes"], ["--set nodes", "key=value"]),
         (["run", "latency", "--results", "/proc/nowhere"], ["/proc/nowhere", "--results"]),
         (["simulate", "latensy"], ["unknown experiment latensy", "did you mean latency?"]),
-        (["simulate", "latency", "--engine", "evnt"], ["unknown engine 'evnt'", "event"]),
+        (["simulate", "latency", "--engine", "evnt"], ["'evnt'", "'event', 'rounds', 'counts'"]),
         (["validate", "C1l"], ["unknown claim C1l", "did you mean"]),
         (["validate", "--results", "/proc/nowhere"], ["/proc/nowhere", "--results"]),
+        (["validate", "--replace", "push"], ["--replace push", "OLD=NEW"]),
     ],
 )
 @pytest.mark.usefixtures("no_lab")
@@ -72,6 +75,10 @@ def test_a_wrong_argument_is_one_line_and_exits_with_2(
     line = complaint(capsys, *arguments)
     for word in words:
         assert word in line
+
+
+def test_the_engines_of_the_command_are_those_of_the_simulation() -> None:
+    assert simulate.ENGINES == simulation.ENGINES
 
 
 def test_without_a_command_the_help_is_a_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,15 +86,24 @@ def test_a_run_directory_that_is_gone_is_made_again(interrupted: Path, ran: list
     assert ran == ["latency", "latency", "core_load"]
 
 
-@pytest.mark.parametrize("what", ["code", "format", "kernel", "settings"])
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [
+        ("code", "code"),
+        ("format", "format"),
+        ("kernel", "kernel"),
+        ("settings", "--set"),
+        ("stand_ins", "--replace"),
+    ],
+)
 def test_nothing_else_may_go_on(
-    interrupted: Path, what: str, monkeypatch: pytest.MonkeyPatch
+    interrupted: Path, what: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = resumption.request_of
     monkeypatch.setattr(
         resumption, "request_of", lambda *given: {**real(*given), what: "another one"}
     )
-    with pytest.raises(UsageError, match=rf"another {what}; .* without --resume"):
+    with pytest.raises(UsageError, match=rf"another {word}; .* without --resume"):
         judged(interrupted, resume=True)
 
 
