@@ -166,16 +166,18 @@ def _enter_host(harness: int, descriptor: int) -> None:
 def _find(running: Sequence[Lab], run: str | None) -> Lab:
     listed = ", ".join(str(lab) for lab in running)
     if not running:
-        raise UsageError("attach: no lab of this user is running; one started with sudo wants sudo")
+        raise UsageError(
+            "attach: no lab of this user is running; start one, or use sudo for one started with it"
+        )
     if run is None:
         if len(running) > 1:
-            raise UsageError(f"attach: several labs are running; name one of {listed}")
+            raise UsageError(f"attach: several labs are running; add --run and one of {listed}")
         return running[0]
     exact = [lab for lab in running if str(lab.command) == run]
     found = exact or [lab for lab in running if run in lab.arguments]
     if len(found) != 1:
         several = "several labs match" if found else "no lab matches"
-        raise UsageError(f"attach: {several} {run}; there are {listed}")
+        raise UsageError(f"attach: {several} --run {run}; there are {listed}")
     return found[0]
 
 

@@ -146,7 +146,7 @@ def test_of_several_labs_one_is_named_by_number_or_words(
     assert attach.main("h1", ["true"], run=str(second.pid)) == 0
     with pytest.raises(UsageError, match="several labs match"):
         attach.main("h1", ["true"], run="a")
-    with pytest.raises(UsageError, match="no lab matches gamma"):
+    with pytest.raises(UsageError, match="no lab matches --run gamma"):
         attach.main("h1", ["true"], run="gamma")
 
 
