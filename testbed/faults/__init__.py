@@ -1,10 +1,13 @@
 """What goes wrong in a run, as data: the `[[faults]]` tables of an experiment file.
 
-A fault has a kind, a time, the nodes that it hits and, mostly, an end. `testbed.faults.timeline`
-draws from it, with the run's seed, what happens to whom and when; `testbed.faults.hosts` plays that
-on emulated hosts, `testbed.faults.virtual` in the event simulator. Everything that can be wrong
-with a table is a `UsageError` of one line, before a network is built. docs/faults.md has an example
-of each kind.
+A fault has a kind, a time, the nodes that it hits and, mostly, an end. `drawing` draws from it,
+with the run's seed, what happens to whom and when, once for each batch of runs (`batches`); the
+steps and who is correct then are a `timeline`. On emulated hosts `emulated` plays it through
+`hosts` (signals, links) and `rules` (drops at the routers), and `excuses` says which lateness is
+the faults' own; `virtual` plays it in the event simulator. `weather` reads links that change.
+
+Everything that can be wrong with a table is a `UsageError` of one line, before a network is built.
+docs/faults.md has an example of each kind.
 """
 
 from __future__ import annotations
@@ -261,7 +264,10 @@ def _value(where: str, name: str, value: Any) -> Any:
             raise UsageError(f'{where}: sets = {value!r}: write a list of nodes, ["s1"] or [0.5]')
         sides = tuple(_selector(where, name, each) for each in value)
         if len(sides) > 1 and any(after_source(side) is not None for side in sides):
-            raise UsageError(f"{where}: sets = {value!r}: one with the source is the only one")
+            raise UsageError(
+                f'{where}: sets = {value!r}: a set naming "source" cannot be combined with others; '
+                "give it alone"
+            )
         return sides
     if name == "source" and value not in SOURCE:
         raise UsageError(f"{where}: source = {value!r}; {near(str(value), SOURCE)}")

@@ -1,4 +1,6 @@
-"""Loss, and later delay and the rest: backends behind one interface, one file each.
+"""Loss, delay, jitter, reordering, duplication, corruption and rate: one backend a file.
+
+All have one interface; `pick` takes the first that gives what a network asks for.
 
 shaping = apply(net, graph)      # raises ShapingError, naming the remedy
 shaping.backend                  # "nftables", for the manifest
