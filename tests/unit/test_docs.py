@@ -56,3 +56,24 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_every_link_of_the_readme_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+NAMED = set(re.findall(r"`([\w./]+)`", ARCHITECTURE))
+FOLDERS = ("agents", "testbed", "topologies", "tests", "docs", "results")
+
+
+@pytest.mark.parametrize("folder", ["agents", "testbed"])
+def test_the_architecture_page_names_every_room(folder: str) -> None:
+    rooms = {path.name for path in (ROOT / folder).iterdir() if path.is_dir()} - {"__pycache__"}
+    if folder == "testbed":
+        rooms |= {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__", "__main__"}
+    assert rooms <= {part for name in NAMED for part in name.split("/")}
+
+
+def test_every_file_that_the_architecture_page_names_exists() -> None:
+    there = [f"/{path.relative_to(ROOT)}" for each in FOLDERS for path in (ROOT / each).rglob("*")]
+    wanted = {name for name in NAMED if re.search(r"\.(py|md|toml)$", name)}
+    wanted = {name for name in wanted if "NAME" not in name and not name.startswith("./")}
+    assert len(wanted) > 20
+    assert [name for name in wanted if not any(path.endswith(f"/{name}") for path in there)] == []
