@@ -33,23 +33,46 @@ class Grid:
 class Run:
     """How a cell is measured. A value may be a list along `nodes`, or a table by protocol."""
 
-    kind: str = option("dissemination", choices=KINDS, help="of measurement")
+    kind: str = option("dissemination", choices=KINDS, help="what is measured")
     sources: str = option("one", help="who multicasts: one, all, or how many random nodes")
-    messages: int = option(1, unit="multicasts", low=1, help="of each source of a stream")
-    interval_s: float = option(0.0, unit="s", low=0, high=3600, help="between two of a source")
-    round_s: float | None = option(0.5, unit="s", low=0.01, high=3600, help="period; or auto")
-    warmup_rounds: int = option(1, unit="rounds", low=0, help="not measured, when saturated")
-    rounds: int = option(100, unit="multicasts x periods", low=1, help="measured when saturated")
+    messages: int = option(
+        1, unit="multicasts", low=1, help="how many each source of a stream sends"
+    )
+    interval_s: float = option(
+        0.0, unit="s", low=0, high=3600, help="time between two multicasts of a source"
+    )
+    round_s: float | None = option(
+        0.5,
+        unit="s",
+        low=0.01,
+        high=3600,
+        help="gossip period; auto: the shortest that the agents keep up with",
+    )
+    warmup_rounds: int = option(
+        1, unit="rounds", low=0, help="saturated: rounds before the measurement"
+    )
+    rounds: int = option(
+        100,
+        unit="multicasts x periods",
+        low=1,
+        help="saturated: rounds measured, of all multicasts together",
+    )
     horizon_rounds: int = option(
-        40, unit="rounds", low=1, help="a run stops so long after its last multicast"
+        40, unit="rounds", low=1, help="a run ends this long after its last multicast at the latest"
     )
     linger_rounds: int = option(
-        0, unit="rounds", low=0, help="a run goes on after the last node has everything"
+        0, unit="rounds", low=0, help="how long a run goes on after the last node has everything"
     )
-    repeats: int = option(20, unit="runs", low=1, help="of a dissemination or stream")
-    concurrent: int | None = option(1, unit="runs", low=1, help="at once; or auto")
-    datagrams_per_s: int = option(6000, low=1, help="what `concurrent = auto` may ask of a machine")
-    payload_bytes: int = option(64, unit="bytes", low=0, high=1200, help="of each multicast")
+    repeats: int = option(
+        20, unit="runs", low=1, help="runs of each cell that is a dissemination or stream"
+    )
+    concurrent: int | None = option(
+        1, unit="runs", low=1, help="runs at once; auto: as many as datagrams_per_s allows"
+    )
+    datagrams_per_s: int = option(6000, low=1, help="most that concurrent = auto asks of a machine")
+    payload_bytes: int = option(
+        64, unit="bytes", low=0, high=1200, help="payload of each multicast"
+    )
 
     def check(self, nodes: int) -> None:
         """Raises `OptionError` for settings that do not go together in a group of that size."""

@@ -1,0 +1,1 @@
+"""Networks as data: one topology a file, found by its name (`topologies.catalog`)."""

@@ -44,27 +44,30 @@ Hosts = Annotated[
 HostsPerSubnet = Annotated[
     Sizes | None, Domain(1, None, "hosts", "one number for all subnets, or one for each: 3,5")
 ]
-ReceiverLoss = Annotated[float, Domain(0, 1, "", "lost where `loss` says")]
+ReceiverLoss = Annotated[float, Domain(0, 1, "", "share of datagrams lost, where `loss` says")]
 WhereLost = Annotated[
-    LossKind, Domain(help="loss_ratio once a path, on the way into a host, or on each link of it")
+    LossKind,
+    Domain(help="end_to_end: loss_ratio once, on the way into the host; per_link: on every link"),
 ]
-LinkLoss = Annotated[float, Domain(0, 1, "", "lost on each link of two routers, each way")]
-DelayOfAccess = Annotated[float, Domain(0, 3.6e6, "ms", "between host and router, each way")]
-DelayOfCore = Annotated[float, Domain(0, 3.6e6, "ms", "of each link of two routers, each way")]
+LinkLoss = Annotated[float, Domain(0, 1, "", "loss on each link of two routers, each way")]
+DelayOfAccess = Annotated[float, Domain(0, 3.6e6, "ms", "delay between host and router, each way")]
+DelayOfCore = Annotated[
+    float, Domain(0, 3.6e6, "ms", "delay of each link of two routers, each way")
+]
 OfAccess = Annotated[
-    str, Domain(help="more impairments of links of hosts, both ways: jitter_ms=5,rate_mbit=10")
+    str, Domain(help="more impairments of hosts' links, both ways: jitter_ms=5,rate_mbit=10")
 ]
 OfAccessUp = Annotated[
-    str, Domain(help="on top of `access`, for the direction from the host to its router alone")
+    str, Domain(help="in addition to `access`, from the host to its router only")
 ]
 OfCore = Annotated[
     str,
     Domain(help="more impairments of links of two routers, both ways: jitter_ms=5,rate_mbit=10"),
 ]
-OfCoreUp = Annotated[
-    str, Domain(help="on top of `core`, for the direction towards the core router alone")
+OfCoreUp = Annotated[str, Domain(help="in addition to `core`, towards the core router only")]
+LanKind = Annotated[
+    Lan, Domain(help="routed: the router forwards inside a subnet too; switched: a plain LAN")
 ]
-LanKind = Annotated[Lan, Domain(help="the router forwards inside a subnet, or a plain LAN does")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,10 @@ class BufferOptions(RumourOptions):
     """The options of push, and those of the buffer."""
 
     packet_limit: int = option(10, unit="rumours", low=1, help="most that one packet carries (B)")
-    policy: str = option("random_subset", choices=POLICIES, help="which a packet carries")
+    policy: str = option("random_subset", choices=POLICIES, help="which rumours a packet carries")
     buffer_limit: int = option(100, unit="rumours", low=1, help="most that a node holds (M)")
     eviction: str = option(
-        "least_sent", choices=POLICIES, help="by whose order the last leaves a full buffer"
+        "least_sent", choices=POLICIES, help="the last rumour in this order leaves a full buffer"
     )
     priority_levels: int = option(
         4, unit="levels", low=1, high=256, help="a multicast's priority is its number modulo this"

@@ -44,7 +44,7 @@ class RumourOptions:
         2,
         unit="sends",
         low=1,
-        help="till a node stops, with coin on average; for counter and coin only",
+        help="sends until a node stops, with coin on average; for counter and coin only",
     )
 
     def check(self, nodes: int) -> None:

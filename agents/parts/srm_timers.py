@@ -132,10 +132,10 @@ class SrmOptions:
     suppression: bool = option(True, help="whether what others send silences one's own")
     randomness: bool = option(True, help="false: every timer is at the start of its window")
     hold_down: float = option(
-        3.0, unit="distances", low=0, high=1000, help="deaf to requests after a repair"
+        3.0, unit="distances", low=0, high=1000, help="how long requests are ignored after a repair"
     )
     give_up_s: float = option(
-        300.0, unit="s", low=0, high=1e6, help="until a missing multicast is lost; 0: never"
+        300.0, unit="s", low=0, high=1e6, help="when a missing multicast is given up; 0: never"
     )
     session_s: float = option(
         1.0, unit="s", low=0.01, high=3600, help="mean period of session messages, +- 10%"
@@ -145,10 +145,10 @@ class SrmOptions:
         unit="kbit/s",
         low=0,
         high=1e6,
-        help="all session traffic stays below, by longer periods; 0: any",
+        help="limit of all session traffic, kept by longer periods; 0: no limit",
     )
     first_distance_s: float = option(
-        1.0, unit="s", low=0.001, high=60, help="of members whose distance is not known yet"
+        1.0, unit="s", low=0.001, high=60, help="distance of members to whom none is measured yet"
     )
 
     def check(self, nodes: int) -> None:

@@ -14,14 +14,36 @@ from agents.parts.trees import KINDS
 class TreeOptions(RetryOptions):
     """The options of tree multicast."""
 
-    tree: str = option("kary", choices=KINDS, help="over members, over subnets, breadth first")
+    tree: str = option(
+        "kary", choices=KINDS, help="kary: over members; topology: over subnets; bfs: breadth first"
+    )
     k: int = option(2, unit="children", low=2, high=1000, help="most children of a node (K)")
-    repair: str = option("ack", choices=("ack", "nak", "none"), help="who asks for repair")
+    repair: str = option(
+        "ack",
+        choices=("ack", "nak", "none"),
+        help="ack: parents send again; nak: who lacks something asks; none: no repair",
+    )
     aggregate: bool = option(True, help="ack: whether a node answers for its subtree")
-    heartbeat_s: float = option(1.0, unit="s", low=0.01, high=60, help="first after a multicast")
-    heartbeat_max_s: float = option(8.0, unit="s", low=0.01, high=600, help="where doubling ends")
-    nak_delay_ms: float = option(50.0, unit="ms", low=0, high=60_000, help="longest random wait")
-    nak_retry_ms: float = option(500.0, unit="ms", low=1, high=60_000, help="doubled every time")
+    heartbeat_s: float = option(
+        1.0, unit="s", low=0.01, high=60, help="time from a multicast to the first heartbeat"
+    )
+    heartbeat_max_s: float = option(
+        8.0,
+        unit="s",
+        low=0.01,
+        high=600,
+        help="longest time between heartbeats, which doubles up to it",
+    )
+    nak_delay_ms: float = option(
+        50.0, unit="ms", low=0, high=60_000, help="longest random wait before a request"
+    )
+    nak_retry_ms: float = option(
+        500.0,
+        unit="ms",
+        low=1,
+        high=60_000,
+        help="wait before a request is repeated; doubles each time",
+    )
 
     def check(self) -> None:
         """Raises `OptionError` for what the other options leave without a meaning."""

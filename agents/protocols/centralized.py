@@ -53,7 +53,9 @@ class CentralizedOptions(RetryOptions):
     mode: str = option(
         "ack", choices=("ack", "fire_and_forget"), help="whether receivers acknowledge"
     )
-    order: str = option("random", choices=("random", "list"), help="of the receivers")
+    order: str = option(
+        "random", choices=("random", "list"), help="order in which the receivers are sent to"
+    )
     rate_mbit: float = option(
         0.0, unit="Mbit/s", low=0, high=1e6, help="pace of the sends; 0 sends all at once"
     )

@@ -59,21 +59,25 @@ class PbcastOptions:
 
     fan_out: int = option(1, unit="targets", low=1, help="members a digest is sent to in a round")
     buffer_rounds: int = option(
-        10, unit="rounds", low=1, help="that a multicast is kept, or a gap waited for (G)"
+        10, unit="rounds", low=1, help="how long a multicast is kept, and a gap waited for (G)"
     )
     first_phase: str = option(
         "multicast", choices=("multicast", "none"), help="none: the digests alone spread it"
     )
     soft_failure_detection: bool = option(True, help="answer in the round of the digest only")
     retransmission_limit: int = option(
-        10_000, unit="bytes", low=0, help="of datagrams sent again in a round; 0: any"
+        10_000, unit="bytes", low=0, help="most that is sent again in a round; 0: no limit"
     )
     cyclic: bool = option(True, help="send nobody again what it was sent in the round before")
     most_recent_first: bool = option(True, help="ask for the youngest first")
-    independent_rounds: bool = option(True, help="age is counted in rounds of one's own")
-    neighbours: int = option(0, unit="members", low=0, help="that a node gossips with; 0: all")
+    independent_rounds: bool = option(
+        True, help="count age in a node's own rounds; false: in its origin's"
+    )
+    neighbours: int = option(
+        0, unit="members", low=0, help="members that a node gossips with; 0: all"
+    )
     multicast_after: int = option(
-        0, unit="members", low=0, help="who ask in a round until it is multicast; 0: never"
+        0, unit="members", low=0, help="answer by multicast when so many ask in a round; 0: never"
     )
 
 

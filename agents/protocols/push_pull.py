@@ -58,7 +58,7 @@ class PushPullOptions(RumourOptions):
         "none", choices=("none", "median_counter"), help="what ends the pushes and answers"
     )
     counter_limit: int = option(
-        0, low=0, high=1000, help="of the median counter; 0 is 1 + ceil(log2 ln N)"
+        0, low=0, high=1000, help="limit of the median counter; 0: 1 + ceil(log2 ln N)"
     )
 
 

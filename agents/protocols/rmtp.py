@@ -66,22 +66,28 @@ class RmtpOptions:
     """Windows, periods and thresholds."""
 
     window: int = option(
-        64, unit="multicasts", low=1, high=rmtp_status.WIDEST, help="of sender and receivers (W)"
+        64, unit="multicasts", low=1, high=rmtp_status.WIDEST, help="most that is under way (W)"
     )
-    t_send_s: float = option(0.05, unit="s", low=0.001, high=60, help="between two bursts of new")
-    t_ack_s: float = option(0.2, unit="s", low=0.001, high=60, help="between two status, at least")
+    t_send_s: float = option(
+        0.05, unit="s", low=0.001, high=60, help="time between two bursts of new multicasts"
+    )
+    t_ack_s: float = option(
+        0.2, unit="s", low=0.001, high=60, help="shortest time between two status messages"
+    )
     t_retx_s: float = option(
-        0.2, unit="s", low=0.001, high=60, help="a DR waits for more requests, or for a repair"
+        0.2, unit="s", low=0.001, high=60, help="wait of a DR for more requests, or for a repair"
     )
     multicast_threshold: int = option(
-        2, unit="nodes", low=0, help="who ask for one number; above, it is multicast"
+        2, unit="nodes", low=0, help="repair by multicast when more than so many ask for one number"
     )
     congestion_ratio: float = option(
-        0.25, low=0, high=1e6, help="requests in a burst's time that end its growth, of a window"
+        0.25, low=0, high=1e6, help="share of the window; more requests set the bursts back to 1"
     )
-    advertise_s: float = option(1.0, unit="s", low=0.01, high=3600, help="between SND_ACK_TOME")
+    advertise_s: float = option(
+        1.0, unit="s", low=0.01, high=3600, help="time between two SND_ACK_TOME"
+    )
     t_dally_s: float = option(
-        5.0, unit="s", low=0.01, high=3600, help="reports after the last news"
+        5.0, unit="s", low=0.01, high=3600, help="how long a node reports after the last news"
     )
 
 

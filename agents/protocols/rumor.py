@@ -43,11 +43,23 @@ class RumorOptions:
     direction: str = option(
         "push_pull", choices=("push", "pull", "push_pull"), help="who tells whom in a contact"
     )
-    feedback: bool = option(True, help="test only after unnecessary contacts; false is blind")
-    interest: str = option("counter", choices=("counter", "coin"), help="what a lost test does")
-    k_counter: int = option(3, low=1, high=1000, help="tests lost until removal, or their mean (k)")
-    connection_limit: int = option(0, unit="calls", low=0, help="taken in a round; 0 is no limit")
-    hunt_limit: int = option(0, unit="partners", low=0, help="more to try when one is busy")
+    feedback: bool = option(
+        True, help="test interest after unnecessary contacts only; false (blind): after every one"
+    )
+    interest: str = option(
+        "counter",
+        choices=("counter", "coin"),
+        help="end of interest: after k_counter lost tests, or with probability 1/k_counter at each",
+    )
+    k_counter: int = option(
+        3, low=1, high=1000, help="lost tests until interest ends, with coin on average (k)"
+    )
+    connection_limit: int = option(
+        0, unit="calls", low=0, help="most calls accepted in a round; 0: no limit"
+    )
+    hunt_limit: int = option(
+        0, unit="partners", low=0, help="other partners to try when one is busy"
+    )
     minimization: bool = option(False, help="of two hot parties only the smaller counter rises")
 
 
