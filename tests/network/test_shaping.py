@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import os
 import signal
 import struct
 import time
+from statistics import median
 
 import pytest
 
@@ -157,10 +159,12 @@ def test_each_direction_of_a_link_has_its_own_rate(backend: str) -> None:
             for each, into in zip(udp, came, strict=True):
                 read_stamped(each, into)
         applied.close()
-    took_ms = [(into[-1][2] - into[0][2]) / 1e6 for into in came]
     assert [len(into) for into in came] == [100, 100]
-    # A busy machine is late with the first and the last; the conformance checks are closer.
-    assert took_ms == pytest.approx([99 * 2, 99 * 8], rel=0.25)
+    # A busy machine may be late with any of them; the conformance checks are closer.
+    frame_ms = [
+        median(into[place + 50][2] - into[place][2] for place in range(50)) / 50e6 for into in came
+    ]
+    assert frame_ms == pytest.approx([2, 8], rel=0.1)
 
 
 @pytest.mark.parametrize("backend", ["netem", "nfqueue"], indirect=True)
@@ -221,6 +225,26 @@ def test_packets_that_are_read_late_are_a_complaint_however_late(backend: str) -
         applied.close()
     assert 400 <= late_ms < 5000
     assert "late at p99, limit 300 ms" in complaint
+
+
+@only("nfqueue")
+def test_a_queue_process_that_is_held_up_for_400_packets_loses_none(backend: str) -> None:
+    graph = two_subnets(4, h1=loss(0.1))
+    with Network(graph) as net:
+        applied = shaping.apply(net, graph, backend)
+        process = applied._backend
+        assert isinstance(process, Nfqueue) and process.pid is not None
+        sockets = Sockets(net, graph)
+        os.kill(process.pid, signal.SIGSTOP)
+        for _ in range(400):
+            sockets.send_one(graph.hosts[1], graph.hosts[0], b"payload")
+        os.kill(process.pid, signal.SIGCONT)
+        sockets.drain()
+        assert applied.complaints(late_ms=math.inf) == []
+        (achieved,) = applied.by_ratio().values()
+        applied.close()
+    assert 0 <= achieved[1] - 400 <= REPORTS
+    assert 400 - achieved[0] <= sockets.received[0] <= 400 - achieved[0] + REPORTS
 
 
 @pytest.mark.parametrize("backend", ["netem", "nfqueue"], indirect=True)

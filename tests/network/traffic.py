@@ -17,6 +17,7 @@ from topologies.graph import Graph
 from topologies.layout import lay_out
 
 FAMILYWISE_ERROR = 1e-4
+BUFFER_BYTES = 4 << 20  # as far as the kernel grants it
 BURST = 64  # datagrams in flight at most: far below what a socket's queue takes
 
 
@@ -52,6 +53,9 @@ class Sockets:
             with entered(net.get(host.name).netns):
                 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             udp.setblocking(False)
+            # What a late queue process holds is charged to its sender, and comes all at once.
+            for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                udp.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
             udp.bind(("0.0.0.0", PORT))
             self.sockets.append(udp)
 

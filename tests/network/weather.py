@@ -25,7 +25,7 @@ from testbed import shaping
 from testbed.kernel.namespaces import entered
 from testbed.medium import FRAME_BYTES, quantile
 from testbed.network import Network
-from tests.network.traffic import FAMILYWISE_ERROR, two_subnets
+from tests.network.traffic import BUFFER_BYTES, FAMILYWISE_ERROR, two_subnets
 from topologies.graph import Graph
 from topologies.impairments import Impairment
 
@@ -157,7 +157,8 @@ def stamping_socket(net: Any, name: str, port: int = PORT) -> socket.socket:
     with entered(net.get(name).netns):
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.setblocking(False)
-    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        udp.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
     udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     udp.bind(("0.0.0.0", port))
     return udp
