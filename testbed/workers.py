@@ -107,7 +107,7 @@ class Workers(Generic[Task]):
             try:
                 failure, value = worker.answers.recv()
                 worker.process.join()
-            except EOFError:
+            except (EOFError, OSError):  # ended before its answer, or in the midst of it
                 worker.process.join()
                 failure = TestbedError(f"{worker.task}: {_ended(worker.process.exitcode)}")
             worker.answers.close()

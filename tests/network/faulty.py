@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
 
-from testbed import experiment, results
+from testbed import experiment, health, results
 from testbed.emulation import emulate
 from testbed.progress import Progress
 from testbed.tables import RunTables
@@ -45,6 +46,22 @@ def fault(**fields: object) -> str:
 def steps(tables: RunTables) -> list[dict[str, object]]:
     """What was done, in the order of time."""
     return [step for timeline in tables.manifest["timelines"] for step in timeline["played"]]
+
+
+def span(step: dict[str, object]) -> tuple[int, int]:
+    """When a step began to be done and was done, in ns since the start."""
+    began_ns = int(str(step["at_ns"]))
+    return began_ns, began_ns + int(str(step["took_ns"]))
+
+
+def voided_for(tables: RunTables, hit: Collection[int]) -> set[int]:
+    """The runs that are voided though all nodes but those that were hit were on time.
+
+    A machine that holds up everybody voids a run rightly, which says nothing of excuses.
+    """
+    others = tables.events[~tables.events["host"].isin(hit)]
+    anyway = health.void_runs(tables.runs.assign(reasons=""), others)
+    return set(tables.runs.loc[tables.runs["voided"] & ~anyway["voided"], "run"])
 
 
 def busy(tables: RunTables, host: int, from_s: float, until_s: float) -> pd.DataFrame:

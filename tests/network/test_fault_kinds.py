@@ -12,7 +12,7 @@ from testbed import experiment, results
 from testbed.emulation import emulate
 from testbed.progress import Progress
 from testbed.simulation import simulate
-from tests.network.faulty import FILE, busy, fault, heard, run, steps
+from tests.network.faulty import FILE, busy, fault, heard, run, span, steps
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
@@ -35,16 +35,18 @@ def test_restart_resume_link_up_and_heal_end_what_other_faults_began(tmp_path: P
     ]
     tables = run(tmp_path, "".join(begin + end), linger=2)
     assert tables.health["unexplained"] == []
-    for node in (1, 2):
-        assert busy(tables, node, 0.45, 1.98).empty, node
+    done_ns = {step["fault"]: span(step)[1] for step in steps(tables)[:5]}
+    ended_ns = {int(str(step["fault"])) - 5: span(step)[0] for step in steps(tables)[5:]}
+    for node, number in ((1, 0), (2, 1)):
+        signalled_s = done_ns[number] / 1e9 + 0.02  # the zygote sends the signal
+        assert busy(tables, node, signalled_s, ended_ns[number] / 1e9).empty, node
         assert not busy(tables, node, 2.4, 4.0).empty, node
     mine = heard(tables)
-    across = mine[mine["host"].floordiv(4) != mine["peer"].floordiv(4)]
-    for which, until_ns in ((mine["host"] == 3, 2.0e9), (mine["host"] == 4, 2.8e9)):
-        assert not mine.loc[which, "came_ns"].between(0.45e9, until_ns).any()
-        assert (mine.loc[which, "came_ns"] > until_ns).any()
-    assert not across["came_ns"].between(0.45e9, 2.0e9).any()
-    assert (across["came_ns"] > 2.0e9).any()
+    across = mine["host"].floordiv(4) != mine["peer"].floordiv(4)
+    for number, which in ((2, mine["host"] == 3), (3, across), (4, mine["host"] == 4)):
+        came_ns = mine.loc[which, "came_ns"]
+        assert not came_ns.between(done_ns[number], ended_ns[number]).any(), number
+        assert (came_ns > ended_ns[number]).any(), number
     assert (tables.runs["survivors"] == 8).all()
 
 
@@ -69,7 +71,7 @@ def test_faults_that_come_and_go_do_not_undo_those_that_last(tmp_path: Path) -> 
         last = [step for step in steps(tables) if step["nodes"] == [node]][-1]
         assert last["do"] == end, "nothing is done to it afterwards"
         mine_ns = hearing.loc[hearing["host"] == node, "came_ns"]
-        assert mine_ns.max() < int(str(last["at_ns"])) + 0.1e9
+        assert mine_ns.max() < span(last)[1] + 0.02e9
     assert hearing["came_ns"].max() > 2.5e9
 
 
@@ -87,11 +89,12 @@ def test_who_is_hit_by_share_by_infection_and_by_place(tmp_path: Path) -> None:
         deliveries = tables.deliveries[tables.deliveries["run"] == which].sort_values("time_ns")
         (kill,) = [step for step in timeline["played"] if step["do"] == "kill"]
         assert kill["nodes"] == [deliveries["host"].iloc[0]], "who has it first is the source"
-        assert 0 < kill["at_ns"] - deliveries["time_ns"].iloc[3] < 0.1e9
+        assert 0 < kill["at_ns"] - deliveries["time_ns"].iloc[3] < 0.4e9, "within a round"
         pauses = [step for step in timeline["played"] if step["do"] == "pause"]
         assert {node // 4 for step in pauses for node in step["nodes"]} == {1}
         due_ns = [log(1 - gone) / log(0.7) * 0.4e9 for gone in (0.25, 0.75)]
-        assert [step["at_ns"] for step in pauses] == pytest.approx(due_ns, abs=0.05e9)
+        for pause, each_ns in zip(pauses, due_ns, strict=True):
+            assert 0 <= pause["at_ns"] - each_ns < 0.4e9, "within a round"
 
 
 def test_faults_of_routers_mean_the_same_on_hosts_and_in_the_simulator(tmp_path: Path) -> None:

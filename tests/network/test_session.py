@@ -160,7 +160,7 @@ def test_an_agent_that_is_killed_is_reported_and_replaced(tmp_path: Path) -> Non
         session.start([order(2, sources=[0])])
         reached: Counter[int] = Counter()
         while reached[2] < 4 and time.monotonic() < deadline:
-            reached.update(session.newly_infected(0.05))
+            reached.update(run for run, _ in session.infections(0.05))
         session.stop([2])
         assert reached[2] == 4
         assert session.finish().complaints == []
