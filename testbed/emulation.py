@@ -13,7 +13,6 @@ import itertools
 import secrets
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from math import inf, log, log1p
 from pathlib import Path
@@ -25,9 +24,9 @@ from agents import registry
 from agents.seeds import derive
 from testbed import collector, conclusion, fanout, health, results
 from testbed.calibration import shortest_round_s
+from testbed.dissemination import Dissemination
 from testbed.experiment import Cell, Experiment
-from testbed.faults.batches import batches
-from testbed.faults.emulated import Performance
+from testbed.faults.batches import Batch, batches
 from testbed.faults.excuses import Window, unexcused
 from testbed.faults.hosts import Player
 from testbed.faults.weather import needs
@@ -35,7 +34,7 @@ from testbed.health import Pressure
 from testbed.outcome import Outcome
 from testbed.progress import Progress
 from testbed.replicates import Replicate, concurrency, replicates, warm_up_s
-from testbed.session import LEAD_S, Session
+from testbed.session import Session
 
 EVE_S = 0.05
 """The core is read so long before the first multicast that follows a warm-up."""
@@ -141,55 +140,19 @@ class Emulation:
     def _disseminate(self, session: Session, boot: int, cell: Cell) -> None:
         """Keeps `concurrent` multicasts under way until all repeats are done."""
         round_s = self._round_s(session, boot, cell)
-        if cell.faults:
-            self._disseminate_under_faults(session, boot, cell, round_s)
-            return
-        waiting = deque(self._orders(boot, cell, cell.run.repeats, round_s))
-        active: dict[int, Replicate] = {}
-        at_once = min(concurrency(cell, round_s), cell.run.repeats)
-        horizon_ns = int((cell.run.horizon_rounds * round_s + LEAD_S) * 1e9)
-        linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
-        complete_ns: dict[int, int] = {}
-        share = expected_s(cell) / cell.run.repeats
-        pause_s = round_s / at_once
-        next_start = time.monotonic()
-        while waiting or active:
-            # One new multicast at a time, at most a round's worth in a round, keeps the load even.
-            if waiting and len(active) < at_once and time.monotonic() >= next_start:
-                replicate = waiting.popleft()
-                self._start(session, [replicate])
-                active[replicate.order.run] = replicate
-                next_start = time.monotonic() + pause_s
-            for run in session.newly_infected(timeout_s=pause_s):
-                if run in active:
-                    active[run].infected += 1
-            for death in session.deaths():
-                for replicate in active.values():
-                    replicate.reasons.append(death)
-            now_ns = time.monotonic_ns()
-            for run, replicate in list(active.items()):
-                if replicate.complete:
-                    complete_ns.setdefault(run, now_ns)
-                enough = now_ns >= complete_ns.get(run, now_ns + 1) + linger_ns
-                if enough or replicate.reasons or now_ns > replicate.start_ns + horizon_ns:
-                    session.stop([run])
-                    replicate.stop_ns = now_ns
-                    del active[run]
-                    self.progress.advance(share)
-
-    def _disseminate_under_faults(
-        self, session: Session, boot: int, cell: Cell, round_s: float
-    ) -> None:
-        """Starts as many multicasts together as there may be at once, and plays their faults."""
         share = expected_s(cell) / cell.run.repeats
         for batch in batches(self.seed, self._runs, boot, cell, round_s):
-            performance = Performance(session, batch, cell, round_s)
-            performance.play(
+            dissemination = Dissemination(session, batch, cell, round_s)
+            dissemination.play(
                 lambda started: self._start(session, started),
                 lambda ended: self.progress.advance(share * ended),
             )
-            self.windows |= dict.fromkeys(batch.runs, performance.player.windows)
-            self.timelines.append({**batch.facts(), "played": performance.player.played})
+            self._note_faults(cell, batch, dissemination.player)
+
+    def _note_faults(self, cell: Cell, batch: Batch, player: Player) -> None:
+        if cell.faults:
+            self.windows |= dict.fromkeys(batch.runs, player.windows)
+            self.timelines.append({**batch.facts(), "played": player.played})
 
     def _saturate(self, session: Session, boot: int, cell: Cell) -> None:
         """Lets every node spread `concurrent` multicasts at once and counts at the core."""
@@ -248,9 +211,7 @@ class Emulation:
                 before_ns, before = session.sample_core()
             self._follow(session, mine, round_s, player)
             player.end()
-            if cell.faults:
-                self.windows |= dict.fromkeys(together.runs, player.windows)
-                self.timelines.append({**together.facts(), "played": player.played})
+            self._note_faults(cell, together, player)
             session.quieten()
             after_ns, after = session.sample_core()
             batch = len(self.batches)

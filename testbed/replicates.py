@@ -43,13 +43,6 @@ class Replicate:
     """Nodes that are dead, stopped or cut off from the source when the run ends."""
     reasons: list[str] = field(default_factory=list)
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to come at any node."""
-        if self.cell.run.kind == "stream":
-            return len(self.settled) == self.cell.nodes
-        return self.infected == self.cell.nodes
-
     def row(self) -> dict[str, Any]:
         cell, order = self.cell, self.order
         return {

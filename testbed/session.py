@@ -149,12 +149,8 @@ class Session:
             self._running.pop(run, None)
         self._broadcast({"do": "stop", "runs": list(runs)})
 
-    def newly_infected(self, timeout_s: float) -> list[int]:
-        """The runs that reached one more node, once for each; waits for reports at most so long."""
-        return [run for run, _ in self.infections(timeout_s)]
-
     def infections(self, timeout_s: float) -> list[tuple[int, int]]:
-        """As `newly_infected`, each with the node."""
+        """(run, node) that the multicast has reached; waits for reports at most so long."""
         self._listen(timeout_s)
         infected, self._infected = self._infected, []
         return infected

@@ -1,9 +1,9 @@
-"""Runs under faults, in batches: what starts together shares one timeline.
+"""Runs in batches: what starts together shares one timeline of faults.
 
 Several multicasts of a cell are under way at once; an agent that is killed is dead for all of them.
 So a batch starts at one time, its faults are drawn once, and each multicast draws its own source
 and its own targets. See `testbed.faults.drawing` for why that leaves the law of each alone. Where
-all has gone wrong before the start, runs of a batch may follow one another.
+all has gone wrong before the start, or nothing does, runs of a batch may follow one another.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def batches(
     size = concurrency(cell, round_s)
     alike = not any(fault.follows_source for fault in cell.faults)
     if cell.run.kind != "stream" and alike and drawing.draw(0).settled:
-        size = max(size, -(-cell.run.repeats // SETTLED))
+        size = max(size, -(-cell.run.repeats // (SETTLED if cell.faults else 1)))
     for place, first in enumerate(range(0, cell.run.repeats, size)):
         own = derive_seed(seed, "faults", cell.index, place)
         timeline = drawing.draw(own)

@@ -1,4 +1,4 @@
-"""The loop of a batch of emulated runs under faults: steps when due, runs until they are over.
+"""The loop of a batch of emulated multicasts: each is started, has its faults, and ends.
 
 A run is over when all its correct nodes have the multicast, nothing is to come that brings nodes
 back, and it has lingered; or at the horizon.
@@ -20,8 +20,8 @@ PATIENCE_S = 0.02
 """The longest wait for a word of the agents, so that a death is heard of."""
 
 
-class Performance:
-    """One batch on a session that is up. `start` orders the runs and notes their start."""
+class Dissemination:
+    """One batch on a session that is up."""
 
     def __init__(self, session: Session, batch: Batch, cell: Cell, round_s: float) -> None:
         self.player = Player(session, cell.faults, batch.timeline, round_s)
@@ -30,7 +30,7 @@ class Performance:
         self._nodes = cell.nodes
         self._horizon_ns = int(cell.run.horizon_rounds * round_s * 1e9)
         self._linger_ns = int(cell.run.linger_rounds * round_s * 1e9)
-        self._at_once = concurrency(cell, round_s)
+        self._at_once = min(concurrency(cell, round_s), len(batch.replicates))
         self._pause_s = round_s / self._at_once
         self._waiting = deque(batch.replicates)
         self._active: dict[int, Replicate] = {}
@@ -38,9 +38,13 @@ class Performance:
         self._complete_ns: dict[int, int] = {}
 
     def play(self, start: Callable[[list[Replicate]], None], over: Callable[[int], None]) -> None:
-        """Runs the batch to its end; `over` is told how many runs have ended."""
+        """Runs the batch to its end.
+
+        `start` orders runs and notes their start, `over` is told how many have ended.
+        """
         self.player.begin()
         if self._batch.timeline.settled:
+            # One new multicast at a time, at most a round's worth in a round, keeps the load even.
             next_start = time.monotonic()
             while self._waiting or self._active:
                 if len(self._active) < self._at_once and time.monotonic() >= next_start:
