@@ -2,9 +2,9 @@
 
 A fault has a kind, a time, the nodes that it hits and, mostly, an end. `drawing` draws from it,
 with the run's seed, what happens to whom and when, once for each batch of runs (`batches`); the
-steps and who is correct then are a `timeline`. On emulated hosts `emulated` plays it through
-`hosts` (signals, links) and `rules` (drops at the routers), and `excuses` says which lateness is
-the faults' own; `virtual` plays it in the event simulator. `weather` reads links that change.
+steps and who is correct then are a `timeline`. On emulated hosts `hosts` plays it by signals and
+links and by `rules` (drops at the routers), and `excuses` says which lateness is the faults' own;
+`virtual` plays it in the event simulator. `weather` reads links that change.
 
 Everything that can be wrong with a table is a `UsageError` of one line, before a network is built.
 docs/faults.md has an example of each kind.
