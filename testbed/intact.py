@@ -36,7 +36,7 @@ def document(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise RunError(f"{path}: missing; the directory is not a whole run") from None
+        raise RunError(f"{path}: missing; name another run, or run it again") from None
     except OSError as error:
         raise RunError(f"{path}: {error.strerror}; give a run that can be read") from error
     except (ValueError, RecursionError) as error:
@@ -51,7 +51,7 @@ def table(path: Path, name: str) -> pd.DataFrame:
     try:
         found = pd.read_parquet(path)
     except FileNotFoundError:
-        raise RunError(f"{path}: missing; the directory is not a whole run") from None
+        raise RunError(f"{path}: missing; name another run, or run it again") from None
     except Exception as error:  # of a damaged file, Arrow and pandas may raise anything
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise RunError(f"{path}: not a whole Parquet file ({reason}); run again") from error
