@@ -93,13 +93,13 @@ def reference_time(nodes: int, conditions: Mapping[str, Any]) -> Estimate:
 
 
 def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
+    protocol = stand_in.get(PROTOCOL, PROTOCOL)
     arms = [
-        arm
-        for arm in dissemination(tables, stand_in.get(PROTOCOL, PROTOCOL))
-        if arm.conditions["retention"] == "forever"
+        arm for arm in dissemination(tables, protocol) if arm.conditions["retention"] == "forever"
     ]
     if not arms:
-        return CLAIM.not_run(FORM, because="no run of push that spreads for ever")
+        because = f'no run of {protocol} whose option retention is "forever"'
+        return CLAIM.not_run(FORM, because=because)
     return [finding for arm in arms for finding in assess(arm)]
 
 

@@ -85,6 +85,12 @@ def test_a_protocol_of_ones_own_may_stand_in() -> None:
     assert found[0].conditions["protocol"] == "mine"
 
 
+def test_a_stand_in_that_does_not_spread_for_ever_is_named() -> None:
+    tables = synthetic.latency(SIZES, 10, retention="rounds", protocols={"mine": synthetic.push})
+    (reason,) = claims.judge(["C1"], [tables], {"push": "mine"})[0].reasons
+    assert reason == 'not run: no run of mine whose option retention is "forever"'
+
+
 def test_four_sizes_are_not_judged() -> None:
     tables = synthetic.latency((8, 16, 32, 64), 20, protocols={"push": synthetic.push})
     found = claims.judge(["C1"], [tables])[0]
