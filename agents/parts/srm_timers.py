@@ -4,9 +4,18 @@ A timer is drawn uniform on base^i [start d, (start + width) d]; d is a one-way 
 of backoffs. The paper calls start and width C1 and C2 for requests, D1 and D2 for repairs.
 
 Fixed: base 2, the same window for ever. Adaptive: base 3, and before each new loss the window moves
-by what the losses before it have cost, with the constants of ns-2.35 (`srm-adaptive.tcl`), which
-differ a little from the paper's [Floyd et al., IEEE/ACM ToN 5(6), 1997]. What is counted since the
-loss before makes one sample; where losses overlap, their counts do, too.
+by what the losses before it have cost [Floyd et al., IEEE/ACM ToN 5(6), 1997], by the rules and
+constants of ns-2.35 (`tcl/mcast/srm-adaptive.tcl`, `srm.tcl`). Who sends the first request takes
+itself for the closest and narrows its window, unless a duplicate comes from a member that is about
+as near. In the paper it is a duplicate from further away that makes one the closest, and `start`
+falls by half as much.
+
+Departures from what the code of ns-2 does. Each count enters the average once; there twice. The
+first repair is no duplicate, nor is one's own; there they are. A duplicate from nearby makes one no
+longer the closest; there it does so for repairs only, since one's own request comes back before it
+is noted as sent. Losses seen at once are a sample each; there they share one. A backoff draws from
+the window as it is by then, there as it was when the loss was seen. Each repair that is planned
+counts; there the first of a multicast.
 
 Worked number: average duplicates of 1 or more move [2, 4] d to [2.1, 4.6] d (start + 0.1, width
 + 0.5), then cut at the bounds.
@@ -23,8 +32,8 @@ from agents.options import OptionError, option
 WEIGHT = 0.25  # of a new sample in the moving averages
 MOST_BACKOFFS = 5  # that the window grows by, as in ns-2
 FURTHER = 1.5
-"""A duplicate from a member that is further away than 1.5 times one's own distance shows that one
-is close, and may ask earlier."""
+"""A duplicate from a member that is further away than 1.5 times one's own distance does not show
+that another is as close."""
 
 
 class Window:
@@ -65,47 +74,43 @@ class AdaptiveWindow(Window):
         self.starts = self.LOW_START, max(high_start, self.LOW_START)
         """The least and the greatest; so are `widths`."""
         self.widths = self.LOW_WIDTH, max(high_width, self.LOW_WIDTH)
-        self.duplicates = 0.0
-        """Moving average a loss."""
-        self.delay = 0.0
-        """Moving average in round trips, 2 d."""
-        self._count: int | None = None
-        self._wait: float | None = None
+        self.duplicates: float | None = None
+        """Moving average a loss; None before the first."""
+        self.delay: float | None = None
+        """Moving average in round trips, 2 d; None before the first."""
+        self._count = 0
         self._closest = False
         self._clip()
 
     def begin(self) -> None:
-        if self._count is None:
-            self._count = 0
-            return
-        self.duplicates += WEIGHT * (self._count - self.duplicates)
-        if self._wait is not None:
-            self.delay += WEIGHT * (self._wait - self.delay)
-        self._adapt()
-        self._count, self._wait, self._closest = 0, None, False
+        if self.delay is not None:
+            self.duplicates = _average(self.duplicates, self._count)
+            self._adapt(self.duplicates, self.delay)
+        self._count, self._closest = 0, False
 
     def waited(self, delay: float) -> None:
-        self._wait = delay / 2
+        self.delay = _average(self.delay, delay / 2)
 
     def sent(self) -> None:
-        self.start -= 0.1  # the paper has 0.05
+        self.start -= 0.1
+        self._closest = True
         self._clip()
 
     def duplicate(self, sent: bool, mine: float, theirs: float) -> None:
-        self._count = (self._count or 0) + 1
-        if sent and theirs > FURTHER * mine:
-            self._closest = True
+        self._count += 1
+        if sent:
+            self._closest = theirs > FURTHER * mine
 
-    def _adapt(self) -> None:
+    def _adapt(self, duplicates: float, delay: float) -> None:
         if self._closest:
             self.width -= 0.1
-        elif self.duplicates >= 1.0:
+        elif duplicates >= 1.0:
             self.start += 0.1
             self.width += 0.5
-        elif self.duplicates < 0.9:
-            if self.delay > 1.0:
+        elif duplicates < 0.9:
+            if delay > 1.0:
                 self.width -= 0.1
-            if self.duplicates < 0.25:
+            if duplicates < 0.25:
                 self.start -= 0.05
         else:
             self.start += 0.05
@@ -114,6 +119,11 @@ class AdaptiveWindow(Window):
     def _clip(self) -> None:
         self.start = min(max(self.start, self.starts[0]), self.starts[1])
         self.width = min(max(self.width, self.widths[0]), self.widths[1])
+
+
+def _average(before: float | None, sample: float) -> float:
+    """The moving average with one more sample; the first one counts whole."""
+    return sample if before is None else before + WEIGHT * (sample - before)
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 Model: Floyd, Jacobson, Liu, McCanne & Zhang, IEEE/ACM ToN 5(6), 1997, with the rules and constants
 of ns-2.35. Requests and repairs wait for random times in proportion to the distance (see
-`agents.parts.srm_timers`), so that one of them mostly silences the others. A request sent or heard
-backs one's own timer off; further ones in the first half of the new wait belong to the same round
-and do not. A repair heard or sent makes a member deaf to requests for it, for `hold_down`
-distances.
+`agents.parts.srm_timers`, also for where the adaptive ones depart from ns-2), so that one of them
+mostly silences the others. A request sent or heard backs one's own timer off; further ones in the
+first half of the new wait belong to the same round and do not. A repair heard or sent makes a
+member deaf to requests for it, for `hold_down` distances. Departures: a request that shows a loss
+is heeded, too (in ns-2 it only starts the timer), and every repair makes deaf (there the first).
 
 Losses show as gaps, and as sequence numbers that a request, a repair or a session message names.
 Session messages go out for ever, so the last multicast is not lost unnoticed; they carry the stamps
@@ -95,7 +96,7 @@ class SrmRepair(Message):
 class Missing:
     """A multicast that is missing here."""
 
-    __slots__ = ("asked", "ignore_until", "round", "since")
+    __slots__ = ("asked", "heard", "ignore_until", "round", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -103,6 +104,8 @@ class Missing:
         """Requests sent, or heard and heeded."""
         self.asked = False
         """Whether this node has sent one."""
+        self.heard = False
+        """Whether anybody has, as far as this node knows."""
         self.ignore_until = -inf
 
 
@@ -132,7 +135,7 @@ class Srm(Protocol):
         self.lost: set[MessageId] = set()
         self.planned: dict[MessageId, Planned] = {}
         self.repaired: dict[MessageId, bool] = {}
-        """Repairs seen since the last plan; whether this node sent one."""
+        """Repairs seen since this node planned its own; whether it sent that."""
         self.deaf_until: dict[MessageId, float] = {}
         self.turns = Turns()
 
@@ -247,15 +250,18 @@ class Srm(Protocol):
         done: list[Action] = [Send(ALL, SrmRequest(*id, 0, missing.round, body))]
         if missing.round == 0:
             self.requests.sent()
-            done.append(self._first_request(id, now))
         missing.asked = True
-        return [*done, self._back_off(id, now)]
+        return [*done, *self._hear_of(id, now), self._back_off(id, now)]
 
-    def _first_request(self, id: MessageId, now: float) -> Note:
-        """The first request was sent or heard here: the time that it took, in distances."""
-        delay = (now - self.missing[id].since) / self.distances.to(id.origin)
+    def _hear_of(self, id: MessageId, now: float) -> list[Action]:
+        """A request was sent or heard here; the first one took so long, in distances."""
+        missing = self.missing[id]
+        if missing.heard:
+            return []
+        missing.heard = True
+        delay = (now - missing.since) / self.distances.to(id.origin)
         self.requests.waited(delay)
-        return Note("request_delay", delay)
+        return [Note("request_delay", delay)]
 
     def _heed(self, message: Message, sender: NodeId, distance: float, now: float) -> Actions:
         """A request was heard: one's own backs off, or a repair is planned."""
@@ -264,9 +270,9 @@ class Srm(Protocol):
         missing = self.missing.get(id)
         if missing is None:
             return [*done, *self._plan(id, sender, now)]
-        if missing.round == 0:
-            done.append(self._first_request(id, now))
-        else:
+        done += self._hear_of(id, now)
+        # Requests of later rounds ask again, since no repair has come: they duplicate nothing.
+        if message.round == 0 and missing.round == 1 and now <= missing.ignore_until:
             self.requests.duplicate(missing.asked, self.distances.to(id.origin), distance)
         if self.options.suppression and now >= missing.ignore_until:
             done.append(self._back_off(id, now))
@@ -313,7 +319,7 @@ class Srm(Protocol):
             self.repairs.duplicate(self.repaired[id], mine, theirs)
         elif planned is not None:
             self.repairs.waited((now - planned.since) / self.distances.to(planned.requestor))
-        self.repaired.setdefault(id, False)
+            self.repaired[id] = False
         if planned is None or not self.options.suppression:
             return ()
         del self.planned[id]

@@ -32,7 +32,7 @@ from testbed.theory.chain import Chain
 from testbed.theory.pull_chain import pull_chain
 from testbed.theory.push_chain import push_chain
 from testbed.theory.push_pull_chain import push_pull_chain
-from tests.mutants.multicasts import deliveries_of_pbcast, star_of_srm
+from tests.mutants.multicasts import deliveries_of_pbcast, star_of_srm, windows_of_srm
 from topologies import two_subnets
 
 LEAST_P = 1e-4
@@ -286,6 +286,7 @@ CHECKS = {
     "voided": Check("test", "a tenth voided is not judged", voided_cell),
     "incomplete": Check("test", "nodes left out in a third of the runs refute C1", incomplete),
     "SRM star": Check("test", "requests and their delay in an SRM star", star_of_srm),
+    "SRM windows": Check("test", "how SRM's adaptive timers move", windows_of_srm),
     "pbcast": Check("test", "the exact distribution of pbcast (G-test)", deliveries_of_pbcast),
     "crossed": Check("test", "what is sent arrives once", crossed),
     "coverage": Check("test", "coverage of Student intervals", coverage),

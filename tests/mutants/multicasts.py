@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.api import Message
 from agents.parts import distances, srm_timers
 from agents.protocols import pbcast, srm
 from testbed.judging import stats
 from testbed.theory import pbcast as theory
 from tests.mutants.patching import put, wrapped
+from tests.unit.agents.protocols.test_srm import WINDOWS, adapting
 from tests.unit.testbed.simulator.test_recovery import D_MS, LEAST_P, pbcast_ends, srm_star_of
 
 
@@ -24,6 +26,12 @@ def star_of_srm() -> str:
         if not low <= truth <= high:
             wrong.append(f"{name} {mean.value:.2f}, not {truth:.2f}")
     return "; ".join(wrong)
+
+
+def windows_of_srm() -> str:
+    """How adaptive timers move after six losses of which everything is known."""
+    found = adapting()
+    return "" if found == WINDOWS else f"{found}, not {WINDOWS}"
 
 
 def deliveries_of_pbcast() -> str:
@@ -57,6 +65,35 @@ def _never_heeds(true: Any) -> Any:
     return make
 
 
+def _never_the_closest(true: Any) -> Any:
+    def sent(self: Any) -> None:
+        true(self)
+        self._closest = False
+
+    return sent
+
+
+def _the_closest_for_good(true: Any) -> Any:
+    def duplicate(self: Any, *given: Any) -> None:
+        closest = self._closest
+        true(self, *given)
+        self._closest |= closest
+
+    return duplicate
+
+
+def _as_if_first(true: Any) -> Any:
+    def heed(self: Any, heard: Message, *given: Any) -> Any:
+        first = srm.SrmRequest(heard.origin, heard.sequence, heard.hop, 0, heard.body)
+        return true(self, first, *given)
+
+    return heed
+
+
+def _from_zero(before: float | None, sample: float) -> float:
+    return (before or 0.0) + srm_timers.WEIGHT * (sample - (before or 0.0))
+
+
 def _a_round_longer(true: Any) -> Any:
     return lambda self, hop, payload, born, since: true(self, hop, payload, born, since + 1)
 
@@ -85,6 +122,26 @@ MULTICASTS = (
         "SRM counts distances there and back",
         "SRM star",
         put(distances.Distances, "to", lambda self, peer: D_MS / 500),
+    ),
+    (
+        "SRM's first to ask does not take itself for the closest",
+        "SRM windows",
+        wrapped(srm_timers.AdaptiveWindow, "sent", _never_the_closest),
+    ),
+    (
+        "SRM's closest stays so though another is as near",
+        "SRM windows",
+        wrapped(srm_timers.AdaptiveWindow, "duplicate", _the_closest_for_good),
+    ),
+    (
+        "SRM takes those that ask again for duplicates",
+        "SRM windows",
+        wrapped(srm.Srm, "_heed", _as_if_first),
+    ),
+    (
+        "SRM's averages start at zero",
+        "SRM windows",
+        put(srm_timers, "_average", _from_zero),
     ),
     (
         "pbcast keeps a multicast a round too long",

@@ -69,6 +69,46 @@ def test_who_did_not_ask_or_is_no_closer_is_not_the_closest(sent: bool, theirs: 
     assert made.width == 4.5
 
 
+def test_who_asks_first_is_the_closest_and_narrows_its_window() -> None:
+    made = window(2.0, 0.5)
+    made.sent()
+    made.begin()
+    assert (made.start, made.width) == (0.9, 3.9)
+
+
+def test_the_closest_is_so_for_one_loss() -> None:
+    made = window(0.5, 0.5)
+    made.sent()
+    made.begin()
+    made.begin()
+    assert made.width == 3.9
+
+
+def test_a_duplicate_from_nearby_shows_that_one_is_not_the_closest() -> None:
+    made = window(2.0, 0.5)
+    made.sent()
+    made.duplicate(True, 0.05, 0.08)
+    made.duplicate(True, 0.05, 0.07)
+    made.begin()
+    assert made.width == 4.5
+
+
+def test_the_first_sample_of_an_average_counts_whole() -> None:
+    made = AdaptiveWindow(1.0, 4.0, 2.0, 64)
+    made.begin()
+    made.waited(6.0)
+    made.duplicate(False, 0.05, 0.05)
+    made.begin()
+    assert (made.duplicates, made.delay) == (1.0, 3.0)
+
+
+def test_what_nobody_has_asked_for_yet_moves_no_window() -> None:
+    made = AdaptiveWindow(1.0, 4.0, 2.0, 64)
+    for _ in range(5):
+        made.begin()
+    assert (made.start, made.width, made.duplicates) == (1.0, 4.0, None)
+
+
 def test_a_sample_weighs_a_quarter_and_delays_count_in_round_trips() -> None:
     made = window(0.0, 0.0)
     for _ in range(4):
@@ -86,6 +126,7 @@ def test_who_sends_asks_a_little_earlier_next_time() -> None:
 
 def test_the_window_stays_within_its_bounds() -> None:
     made = AdaptiveWindow(2.0, 2.0, 2.0, 8)
+    made.waited(9)
     for _ in range(100):
         for _ in range(9):
             made.duplicate(False, 1, 1)

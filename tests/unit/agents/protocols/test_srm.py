@@ -14,6 +14,7 @@ from agents.protocols.srm import (
     DISTANCE,
     MAX_PAYLOAD,
     MOST_AHEAD,
+    REPAIR_HEAD,
     Srm,
     SrmData,
     SrmRepair,
@@ -172,6 +173,73 @@ def test_further_requests_of_one_round_back_off_once() -> None:
     assert srm.missing[FIRST].round == 1
     list(srm.on_message(request, 2, until))
     assert srm.missing[FIRST].round == 2
+
+
+def request(sequence: int, round: int = 0) -> SrmRequest:
+    """By a member a second away from the source."""
+    return SrmRequest(0, sequence, 0, round, DISTANCE.pack(1_000_000))
+
+
+WINDOWS = [(2.0, 2.0), (2.0, 2.5), (1.9, 2.4), (1.9, 2.9), (2.0, 3.4), (2.0, 3.4)]
+"""C1 and C2 as `adapting` moves them, by hand; the averages of duplicates are 2, 1.5, 1.375, 1.03
+and 0.77, that of the delay is half a round trip, and C1 stays within 2."""
+
+
+def adapting() -> list[tuple[float, float]]:
+    """The window for requests at each of six losses that a member of eight notices."""
+    srm = node(timers="adaptive")
+    windows = []
+
+    def lose(sequence: int, now: float) -> None:
+        list(srm.on_message(SrmData(0, sequence + 1), 0, now))
+        windows.append((round(srm.requests.start, 3), round(srm.requests.width, 3)))
+
+    def hear(sequence: int, now: float, of_round: int = 0) -> None:
+        list(srm.on_message(request(sequence, of_round), 1, now))
+
+    lose(1, 0.0)
+    hear(1, 1.0)
+    hear(1, 2.0)  # two duplicates, one that asks again
+    hear(1, 2.0)
+    hear(1, 3.0, of_round=1)
+    hear(1, 20.0)  # the wait is half over: another round
+    hear(1, 20.1)
+    lose(3, 30.0)
+    list(srm.on_timer("request:0:3", 31.0))  # the only one to ask, so the closest
+    lose(5, 40.0)
+    list(srm.on_timer("request:0:5", 41.0))
+    hear(5, 41.5)  # another one is as near
+    for sequence in (7, 9):
+        lose(sequence, sequence * 10.0)
+        for later in range(8):
+            hear(sequence, sequence * 10 + 1 + later / 10, of_round=later)
+    lose(11, 110.0)
+    return windows
+
+
+def test_windows_adapt_to_duplicates_of_the_first_round_and_to_who_asks() -> None:
+    assert adapting() == WINDOWS
+
+
+def test_the_delay_of_the_first_request_is_noted_once() -> None:
+    """Whatever is switched off: what comes later is no first request."""
+    srm = node(suppression=False)
+    list(srm.on_message(SrmData(0, 2), 0, 0.0))
+    heard = [*srm.on_message(request(1), 1, 3.0), *srm.on_message(request(1), 2, 4.0)]
+    sent = srm.on_timer("request:0:1", 5.0)
+    assert [a for a in [*heard, *sent] if isinstance(a, Note)] == [Note("request_delay", 3.0)]
+
+
+def test_repairs_are_duplicates_only_of_what_one_planned_to_repair() -> None:
+    srm = node(timers="adaptive")
+    list(srm.on_message(SrmData(0, 1), 0, 0.0))
+    repair = SrmRepair(0, 1, 0, 0, REPAIR_HEAD.pack(2, 1_000_000))
+    for now in (1.0, 1.1):
+        list(srm.on_message(repair, 1, now))
+    assert srm.repaired == {}
+    list(srm.on_message(request(1), 2, 9.0))
+    list(srm.on_message(repair, 1, 9.1))
+    assert srm.repaired == {FIRST: False}
 
 
 def test_a_request_shows_that_the_multicast_exists() -> None:
