@@ -55,6 +55,11 @@ def hesitant(nodes: int, rng: Random) -> list[float]:
     return [1.2 * timer for timer in srm(nodes, rng)]
 
 
+def half_spread(nodes: int, rng: Random) -> list[float]:
+    """Timers from the first half of their window."""
+    return sorted(2 + rng.random() for _ in range(nodes - 1))
+
+
 def few(nodes: int, rng: Random) -> list[float]:
     """As many as SRM at 12 nodes, and growing like the square root of the group."""
     return srm(12, rng)[: round(6.5 * sqrt((nodes - 1) / 11) + rng.uniform(-1, 1))]
@@ -156,6 +161,7 @@ def test_switched_off_one_by_one_each_does_what_the_claim_says() -> None:
         ("random delays: runs", [run(together)]),
         ("delay: runs", [run(together)]),
         ("delay: runs", [run(hesitant)]),
+        ("delay: runs", [run(half_spread)]),
         ("suppression: runs", [run(srm), run(srm, suppression=False)]),
         (
             "backoff: runs",
