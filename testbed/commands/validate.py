@@ -54,7 +54,7 @@ def validate(
 
     CLAIM is a number or a name of `testbed list claims`; all by default.
 
-    --quick takes less than 5 minutes, the default less than 30, --full as long as it needs; it also
+    --quick takes less than 5 minutes, the default half an hour, --full as long as it needs; it also
     compares runs on hosts with simulated ones, as `testbed validate twins` does in 8 minutes.
 
     Exits with 0 when all is supported, 3 when a claim is refuted, 4 when one is inconclusive. Some

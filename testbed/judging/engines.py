@@ -84,16 +84,6 @@ class Engines:
             "srm_star", runs, conditions, lambda n, s: srm_star.sample(n, s, **conditions)
         )
 
-    def losses(self, runs: int, *, receivers: int, loss_ratio: float) -> Floats:
-        """How many receivers lose a packet, each by itself."""
-        stated = {"receivers": receivers, "loss_ratio": loss_ratio}
-        return self._draw(
-            "losses",
-            runs,
-            stated,
-            lambda n, s: np.random.default_rng(s).binomial(receivers, loss_ratio, n).astype(float),
-        )
-
     def _draw(
         self, engine: str, runs: int, conditions: Mapping[str, Any], draw: Callable[[int, int], T]
     ) -> T:

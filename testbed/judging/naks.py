@@ -84,13 +84,48 @@ def per_run(tables: RunTables, column: str) -> pd.Series[float]:
 
 def lost_by_all(tables: Sequence[RunTables], protocol: str = PROTOCOL) -> list[Arm]:
     """Arms with a row a loss, for losses that every receiver had."""
-    frames = []
-    for place, one in enumerate(tables):
-        found = losses(one)
-        runs = marked(one.runs, one, place).drop(columns=["sources"], errors="ignore")
-        joined = found.merge(runs, on="run")
-        frames.append(joined[joined["missed"] == joined["nodes"] - 1])
-    return arms(frames, protocol)
+    frames = [_of_runs(losses(one), one, place) for place, one in enumerate(tables)]
+    return arms([rows[rows["missed"] == rows["nodes"] - 1] for rows in frames], protocol)
+
+
+def lost_by_chance(tables: Sequence[RunTables], protocol: str = PROTOCOL) -> list[Arm]:
+    """Arms with a row a multicast, of runs in which each receiver loses packets by itself.
+
+    `asked` is 1 if anybody asked for it, else 0; `heard` how many copies of its requests and
+    repairs arrived, at all members together.
+    """
+    frames = [_of_runs(_multicasts(one), one, place) for place, one in enumerate(tables)]
+    return [arm for arm in arms(frames, protocol) if _by_chance(arm)]
+
+
+def _multicasts(tables: RunTables) -> pd.DataFrame:
+    if not (tables.runs["protocol"] == PROTOCOL).any():
+        return pd.DataFrame(columns=[*NAME, "asked", "heard"], dtype=float)
+    events = tables.events
+    sent = events[events["event"] == "send"]
+    rows = sent[sent["type"] == SrmData.TYPE][NAME].drop_duplicates()
+    asked = sent[sent["type"] == SrmRequest.TYPE].groupby(NAME).size()
+    received = events[events["event"].isin(["receive", "duplicate"])]
+    heard = received[received["type"].isin([SrmRequest.TYPE, SrmRepair.TYPE])].groupby(NAME).size()
+    names = pd.MultiIndex.from_frame(rows)
+    return rows.assign(
+        asked=names.isin(asked.index).astype(float),
+        heard=heard.reindex(names, fill_value=0).to_numpy(dtype=float),
+    )
+
+
+def _by_chance(arm: Arm) -> bool:
+    """Whether losses are those of the receivers alone: none of a link that several are behind."""
+    of_links = arm.parameters.get("link_loss_ratio") or "loss per_link" in arm.parameters.values()
+    impaired = any("loss_ratio=" in str(value) for value in arm.parameters.values())
+    lossy = bool(arm.conditions["loss_ratio"]) and not arm.conditions["faults"]
+    return lossy and not of_links and not impaired
+
+
+def _of_runs(rows: pd.DataFrame, tables: RunTables, place: int) -> pd.DataFrame:
+    """Rows of some runs with what an arm needs of these."""
+    runs = marked(tables.runs, tables, place).drop(columns=["sources"], errors="ignore")
+    return rows.merge(runs, on="run")
 
 
 def plain(arm: Arm, *, but: str = "") -> bool:

@@ -16,7 +16,7 @@ import pytest
 
 from testbed import claims
 from testbed.claims import log_is_low
-from testbed.judging.engines import Engines, Floats
+from testbed.judging.engines import Engines
 from testbed.judging.verdict import NOT_RUN, SUPPORTED, VERIFIED, settle
 from testbed.simulator import reference, srm_star
 from testbed.simulator.outcome import Outcome
@@ -66,9 +66,6 @@ class Wrong(Engines):
 
     def star(self, runs: int, **conditions: Any) -> srm_star.Requests:
         return super().star(runs, **self.changed("star", conditions))
-
-    def losses(self, runs: int, **conditions: Any) -> Floats:
-        return super().losses(runs, **self.changed("losses", conditions))
 
 
 def to(**values: Any) -> Change:
@@ -147,7 +144,6 @@ MUTANTS: list[tuple[str, str, Engines]] = [
     ("C10", "constant: loss", Wrong(rounds=to(legs=1))),
     ("C15", "requests: form", Wrong(star=growing_timers)),
     ("C15", "requests: constant", Wrong(star=to(suppression=False))),
-    ("C15", "control", Wrong(losses=times("loss_ratio", 0.1))),
     ("C16", "storm", Wrong(star=to(c2=2.0))),
     ("C16", "random delays", Wrong(star=times("c2", 2))),
     ("C16", "backoff", Wrong(star=without("backoff"))),

@@ -20,6 +20,7 @@ from testbed.judging import naks
 from testbed.judging.verdict import INCONCLUSIVE, REFUTED, SUPPORTED, VERIFIED, Verdict
 from testbed.progress import Progress
 from testbed.tables import RunTables
+from testbed.theory import srm_star
 from tests import synthetic
 
 OPTIONS = {
@@ -110,7 +111,7 @@ def judged(claim: str, *tables: RunTables) -> dict[str, Verdict]:
 def test_requests_as_of_the_formula_support_that_they_grow_with_the_group() -> None:
     row = judged("C15", run(srm))["requests: each size"]
     assert row.verdict == SUPPORTED and row.predicted == 1.0
-    assert "G=24" in row.notes[0]
+    assert "N=24" in row.notes[0]
 
 
 @pytest.mark.parametrize("law", [few, everybody])
@@ -125,6 +126,40 @@ def test_one_size_is_no_growth() -> None:
 
 def test_runs_with_something_switched_off_are_no_runs_of_the_claim() -> None:
     row = judged("C15", run(everybody, suppression=False))["requests: each size"]
+    assert row.reasons[0].startswith("not run: ")
+
+
+def lossy(share: Callable[[int], float], **columns: Any) -> RunTables:
+    """Streams of which that share of the multicasts, evenly spread, is lost by one member, asked
+    for once and repaired."""
+    parts = []
+    for nodes in (8, 16, 32):
+        chance = share(nodes)
+        lost = [int((k + 1) * chance) > int(k * chance) for k in range(80)]
+        drawn = [(1, (2.0,), 1) if each else (0, (), 0) for each in lost]
+        given = {"options": json.dumps(OPTIONS), "loss_ratio": 0.1, **columns}
+        parts.append(synthetic.recovery([drawn] * 3, nodes, **given))
+    return joined(parts)
+
+
+def provoked(nodes: int) -> float:
+    return srm_star.provoked(nodes, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [(provoked, SUPPORTED), (lambda nodes: provoked(16), REFUTED)],
+)
+def test_the_share_of_multicasts_that_are_asked_for_grows_with_the_group(
+    share: Callable[[int], float], verdict: str
+) -> None:
+    row = judged("C15", lossy(share))["control"]
+    assert row.verdict == verdict and row.predicted == 1.0
+    assert "all members, per multicast: N=8: " in row.notes[1]
+
+
+def test_losses_that_were_injected_are_none_of_chance() -> None:
+    row = judged("C15", lossy(provoked, faults="loss"))["control"]
     assert row.reasons[0].startswith("not run: ")
 
 

@@ -29,14 +29,13 @@ def test_another_seed_draws_other_runs() -> None:
 def test_what_was_drawn_can_be_written_down_and_drawn_again() -> None:
     engines = Engines(9, factor=2)
     engines.star(3, group=8, c2=2.0)
-    engines.losses(3, receivers=7, loss_ratio=0.5)
     engines.rumor(3, nodes=8)
     engines.free(3, nodes=8)
     engines.rounds(3, nodes=2 * PER_NODE)
     rows = json.loads(json.dumps(engines.drawn))
-    assert [row["engine"] for row in rows] == ["srm_star", "losses", "rumor", "reference", "counts"]
+    assert [row["engine"] for row in rows] == ["srm_star", "rumor", "reference", "counts"]
     assert all(row["runs"] == 6 and row["conditions"] for row in rows)
-    assert len({row["seed"] for row in rows}) == 5
+    assert len({row["seed"] for row in rows}) == 4
 
 
 def test_targets_may_repeat_unless_said_otherwise() -> None:
