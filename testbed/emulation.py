@@ -112,10 +112,7 @@ class Emulation:
                         self._stream(session, boot, cell)
                     else:
                         self._disseminate(session, boot, cell)
-                shortest_s = min(
-                    each.order.round_s for each in self.replicates if each.boot == boot
-                )
-                report = session.finish(late_ms=health.MAX_LATE_SHARE * shortest_s * 1e3)
+                report = session.finish()
             rows = [each.row() for each in self.replicates if each.boot == boot]
             events, torn = collector.read_events(trace, pd.DataFrame(rows))
         self.events.append(events)
@@ -148,11 +145,22 @@ class Emulation:
                 lambda ended: self.progress.advance(share * ended),
             )
             self._note_faults(cell, batch, dissemination.player)
+            self._judge_links(session, batch.replicates)
 
     def _note_faults(self, cell: Cell, batch: Batch, player: Player) -> None:
+        """Keeps what was played, and what it makes late; a step that came late voids all runs."""
         if cell.faults:
             self.windows |= dict.fromkeys(batch.runs, player.windows)
             self.timelines.append({**batch.facts(), "played": player.played})
+            for replicate in batch.replicates if player.late else ():
+                replicate.reasons.append(player.late)
+
+    def _judge_links(self, session: Session, replicates: Sequence[Replicate]) -> None:
+        """Voids runs whose packets left the links too late; to be asked before others follow."""
+        late_s = session.shaping.late_ms() / 1e3
+        for replicate in replicates:
+            if reason := health.late("packets", late_s, replicate.order.round_s):
+                replicate.reasons.append(reason)
 
     def _saturate(self, session: Session, boot: int, cell: Cell) -> None:
         """Lets every node spread `concurrent` multicasts at once and counts at the core."""
@@ -190,6 +198,7 @@ class Emulation:
         for replicate in replicates:
             replicate.stop_ns = time.monotonic_ns()
             replicate.reasons += deaths
+        self._judge_links(session, replicates)
 
     def _stream(self, session: Session, boot: int, cell: Cell) -> None:
         """Runs streams, `concurrent` of them at a time, between two moments of quiet.
@@ -213,6 +222,7 @@ class Emulation:
             player.end()
             self._note_faults(cell, together, player)
             session.quieten()
+            self._judge_links(session, mine)
             after_ns, after = session.sample_core()
             batch = len(self.batches)
             self.samples += collector.span_rows(before, after, batch, after_ns - before_ns)

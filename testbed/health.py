@@ -1,9 +1,10 @@
 """The fidelity gate: reasons why a run must not be judged.
 
 Emulation lies when the processor is full. A run is voided when its agents were late (p99 of tick
-lateness, of receive lag or of the start at or above a tenth of the round), or when an agent died
-that no fault timeline killed. A datagram that is unexplained, or that found a full socket, cannot
-be laid to one run: it voids all runs of its session.
+lateness, of receive lag or of the start at or above a tenth of the round), when the packets of its
+links or a step of its faults were, or when an agent died that no fault killed. A datagram that is
+unexplained, or that found a full socket, cannot be laid to one run: it voids all runs of its
+session.
 Processor pressure and steal are reported and gate nothing: on the reference machine they did not
 tell good runs from bad ones, while lateness did.
 """
@@ -41,8 +42,8 @@ FAILED = "failed: "
 """What the report of an exception in a protocol has, and no other reason."""
 
 REMEDY_OF_FAILURES = "to mend the protocol; `testbed check` finds the shortest way to its error"
-LATE_ALONE = re.compile(r"((^|; )\w+ \d+ ms late at p99, limit \d+ ms)+")
-"""Reasons as `_late` words them, and no other."""
+LATE_ALONE = re.compile(r"((^|; )[\w ]+ \d+ ms late( at p99)?, limit \d+ ms)+")
+"""Reasons as `late` words them, and no other."""
 
 
 def spoilt(state: Mapping[str, Any], runs: pd.DataFrame) -> bool:
@@ -68,10 +69,10 @@ def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     counting = events[(events["time_ns"] >= 0) | (events["event"] == "start")]
     for name, (_, kinds) in GATES.items():
         judged[name] = judged["run"].map(_p99(counting, kinds)).astype(float)
-    reasons = [_late(row) for row in judged.to_dict("records")]
     before = judged["reasons"] if "reasons" in judged else [""] * len(judged)
     judged["reasons"] = [
-        "; ".join(filter(None, pair)) for pair in zip(before, reasons, strict=True)
+        "; ".join(filter(None, (said, _late(row))))
+        for said, row in zip(before, judged.to_dict("records"), strict=True)
     ]
     judged["voided"] = judged["reasons"] != ""
     return judged
@@ -85,13 +86,19 @@ def _p99(events: pd.DataFrame, kinds: tuple[str, ...]) -> pd.Series[float]:
 
 def _late(run: Mapping[Any, Any]) -> str:
     found = []
-    limit = MAX_LATE_SHARE * run["round_s"]
     if not any(np.isfinite(run[name]) for name in ("tick_p99_s", "receive_p99_s")):
         found.append("neither a round nor a receipt was recorded")
     for name, (word, _) in GATES.items():
-        if run[name] >= limit:
-            found.append(f"{word} {run[name] * 1e3:.0f} ms late at p99, limit {limit * 1e3:.0f} ms")
-    return "; ".join(found)
+        found.append(late(word, run[name], run["round_s"]))
+    return "; ".join(filter(None, found))
+
+
+def late(what: str, late_s: float, round_s: float, *, at: str = " at p99") -> str:
+    """That something was late by too much of a round; nothing when it was not."""
+    limit_s = MAX_LATE_SHARE * round_s
+    if not late_s >= limit_s:  # nor where nothing is known
+        return ""
+    return f"{what} {late_s * 1e3:.0f} ms late{at}, limit {limit_s * 1e3:.0f} ms"
 
 
 @dataclass(frozen=True)

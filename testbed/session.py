@@ -225,24 +225,23 @@ class Session:
         return (before_ns + time.monotonic_ns()) // 2, counts
 
     def forgive(self) -> None:
-        """Waits for quiet; sockets that have overflowed so far will not count as a complaint.
+        """Waits for quiet; sockets that overflowed and packets that were late so far do not count.
 
         For trials, which find out what the machine cannot bear.
         """
         self._drain()
         self._forgiven = self._overflows(self._terms())
+        self.shaping.late_ms()
 
-    def finish(self, late_ms: float = shaping.MAX_LATE_MS) -> SessionReport:
-        """Drains the network, ends the agents, and balances their books against the kernel's.
-
-        What the shaping delays may leave `late_ms` after its time at p99."""
+    def finish(self) -> SessionReport:
+        """Drains the network, ends the agents, and balances their books against the kernel's."""
         self._drain()
         self._broadcast({"do": "exit"})
         self._await("exit", self._exited)
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
-        complaints += self.counters.complaints() + self.shaping.complaints(late_ms)
+        complaints += self.counters.complaints() + self.shaping.complaints()
         complaints += achieved.complaints(self.shaping.by_ratio(independent=True))
         if self._restless:
             complaints.append(self._restless)

@@ -3,8 +3,8 @@
 A killed agent gets SIGKILL and its socket is gone; a paused one is stopped and its socket fills.
 Links go down at both ends over netlink, partitions and a fault's loss are rules at the routers
 (`testbed.faults.rules`). Each step is done when the harness's clock reaches its time, some
-milliseconds late on a busy machine; `played` says when. What a step makes late is excused, see
-`excuses`. Everything is undone when the runs are over.
+milliseconds late on a busy machine; `played` says when, and `late` is a reason to void the runs.
+What a step makes late is excused, see `excuses`. Everything is undone when the runs are over.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from testbed import health
 from testbed.faults import Fault
 from testbed.faults.excuses import Window
 from testbed.faults.timeline import Playback, State, Step, Timeline
@@ -35,13 +36,17 @@ class Player:
         self._done: list[tuple[int, dict[str, Any]]] = []
         """Each step as it was done, and when."""
         self.windows: list[Window] = []
+        self.late = ""
+        """That a step came too late for a run to be one under these faults, if it did."""
         self.changes = 0
         """How often `state` has changed."""
         self.start_ns = 0
         """Of the runs that start together, or of the first; 0 until it is known."""
         self._session = session
         self._graph: Graph = session.graph
-        self._catch_up_ns = int(CATCH_UP_SHARE * round_s * 1e9)
+        self._round_s = round_s
+        # While it works off its queue: what falls due so long after a node goes on is excused too.
+        self._catch_up_ns = int(health.MAX_LATE_SHARE * round_s * 1e9)
         self._since: dict[int, int] = {}
         self._starting: set[int] = set()
         self._stepped: dict[int, float] = {}
@@ -120,6 +125,9 @@ class Player:
             took_ns = time.monotonic_ns() - began_ns
             row = {"do": step.do, "nodes": list(nodes), "fault": step.fault, "took_ns": took_ns}
             self._done.append((began_ns, row))
+            if self.start_ns and not self.late:  # what is done before the start is never late
+                what = f"step {step.do} of fault {step.fault}"
+                self.late = health.late(what, self.seconds() - step.at_s, self._round_s, at="")
 
     def _act(self, step: Step, nodes: tuple[int, ...]) -> None:
         """What is done to agents."""
@@ -208,8 +216,3 @@ class Player:
 
     def _going_down(self, ways: Sequence[str]) -> AbstractContextManager[None]:
         return self._session.shaping.going_down(places(self._graph, dict.fromkeys(ways)))
-
-
-CATCH_UP_SHARE = 0.1
-"""Of a round: what falls due so long after a node goes on is excused too, while it works off its
-queue. That is the lateness at which the fidelity gate closes."""

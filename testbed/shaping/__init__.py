@@ -7,8 +7,8 @@ shaping.backend                  # "nftables", for the manifest
 shaping.by_ratio()               # {0.3: (packets dropped, packets offered)}
 """
 
-from testbed.shaping.applied import MAX_LATE_MS, Shaping, apply
+from testbed.shaping.applied import Shaping, apply
 from testbed.shaping.interface import Backend, Port, Shaped
 from testbed.shaping.pick import BACKENDS, choose
 
-__all__ = ["BACKENDS", "MAX_LATE_MS", "Backend", "Port", "Shaped", "Shaping", "apply", "choose"]
+__all__ = ["BACKENDS", "Backend", "Port", "Shaped", "Shaping", "apply", "choose"]

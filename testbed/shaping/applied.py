@@ -18,10 +18,6 @@ from topologies.graph import Graph
 NEARLY = 1e-5
 """Share by which what the kernel holds may differ from what was asked, where it is no ratio."""
 
-MAX_LATE_MS = 2.0
-"""Lateness of packets at p99 up to which delays are kept as drawn: what the conformance checks
-allow. A run allows a share of its round instead, as for every other lateness."""
-
 MOST_LINKS = 8
 """Between two hosts, with room: six in a hierarchy of two levels."""
 
@@ -102,15 +98,18 @@ class Shaping:
             return 0
         return sum(self._backend.held(netns) for netns in self._netns.values())
 
-    def complaints(self, late_ms: float = MAX_LATE_MS) -> list[str]:
-        """Why the impairments of this network cannot be trusted: an overload, or a death.
-
-        Packets may leave `late_ms` after their time at p99.
-        """
+    def complaints(self) -> list[str]:
+        """Why the impairments of this network cannot be trusted: an overload, or a death."""
         if self._backend is None:
             return []
         dead = self._backend.dead()
-        return [dead] if dead else self._backend.complaints(late_ms)
+        return [dead] if dead else self._backend.complaints()
+
+    def late_ms(self) -> float:
+        """`Backend.late_ms`; 0 where there is none, or none any more."""
+        if self._backend is None or self._backend.dead():
+            return 0.0
+        return self._backend.late_ms()
 
     def dead(self) -> str | None:
         """How shaping ended before the network did; None while it works."""

@@ -172,7 +172,7 @@ class Nfqueue(Backend):
         impairment = _plain(port.impairment)
         self._asked({"do": "change", "node": node, "way": port.way, "impairment": impairment})
 
-    def complaints(self, late_ms: float) -> list[str]:
+    def complaints(self) -> list[str]:
         if self._process is None:
             return []
         found = []
@@ -184,33 +184,26 @@ class Nfqueue(Backend):
                     f"{node}: the kernel dropped {overflows} packets that the queue process had no "
                     "time for; use fewer hosts, a longer round or netem"
                 )
-        late = self.late_ms(0.99)
-        if late > late_ms:
-            found.append(
-                f"the queue process let packets go {late:.1f} ms late at p99, limit "
-                f"{late_ms:g} ms; use fewer hosts, a longer round or netem"
-            )
         return found
 
-    def late_ms(self, share: float) -> float:
-        """By how much packets left after their time, at a quantile; 0 when none had to wait.
-
-        Beyond the steps that the process counts in: by how much the latest did.
-        """
-        state = self._asked({"do": "state"})
-        *late, beyond = state["late"]
-        wanted = share * (sum(late) + beyond)
+    def late_ms(self) -> float:
+        """Beyond the steps that the process counts in: by how much the latest did."""
+        if self._process is None:
+            return 0.0
+        told = self._asked({"do": "late"})
+        *late, beyond = told["late"]
+        wanted = 0.99 * (sum(late) + beyond)
         for bucket, packets in enumerate(late):
             wanted -= packets
             if packets and wanted <= 0:
                 return (bucket + 1) * _BUCKET_MS
-        return float(state["latest_ns"]) / 1e6 if beyond else 0.0
+        return float(told["latest_ns"]) / 1e6 if beyond else 0.0
 
     def held(self, netns: int) -> int:
         # Of all namespaces together, told once: by the first of them.
         if self._process is None or netns != next(iter(self._names)):
             return 0
-        return int(self._asked({"do": "state"})["held"])
+        return int(self._asked({"do": "held"})["held"])
 
     def dead(self) -> str | None:
         return None if self._process is None else self._process.dead()

@@ -8,10 +8,11 @@ in the namespaces that they belong to, with JSON messages on the standard input 
 
     {"do": "shape", "node": "h1", "seed": 7, "links": [...]}   the queue, and sockets for copies
     {"do": "change", "node": "h1", "way": "h1-eth0", "impairment": {...}}
-    {"do": "count", "node": "h1"}    {"do": "state"}
+    {"do": "count", "node": "h1"}    {"do": "held"}    {"do": "late"}
 
-Each is answered by one message. The end of the socket ends the process; the kernel then drops what
-it still holds, and all that would be queued: a lab without its weather passes nothing.
+Each is answered by one message. Lateness is that of the packets since it was last asked for. The
+end of the socket ends the process; the kernel then drops what it still holds, and all that would be
+queued: a lab without its weather passes nothing.
 """
 
 from __future__ import annotations
@@ -137,6 +138,9 @@ class Queues:
         """release_ns, serial, link, whether it is UDP, id (empty for a copy), bytes where they are
         not the kernel's"""
         self.serials = count()
+        self.forget_lateness()
+
+    def forget_lateness(self) -> None:
         self.late = [0] * BUCKETS
         self.latest_ns = 0
 
@@ -257,9 +261,12 @@ class Queues:
                 way: {**link.counts, "held": link.held, "impairment": as_dict(link)}
                 for way, link in ways.items()
             }
+        elif order["do"] == "late":
+            told = {"late": self.late, "latest_ns": self.latest_ns}
+            self.forget_lateness()
+            return told
         else:
-            held = len(self.waiting)
-            return {"held": held, "late": self.late, "latest_ns": self.latest_ns}
+            return {"held": len(self.waiting)}
         return {"is": "done"}
 
 

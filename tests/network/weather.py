@@ -139,7 +139,10 @@ def traverse(
             if read_stamped(receiver, came) or applied.held():
                 quiet_ns = time.monotonic_ns()
             time.sleep(0.005)
-        doubts = tuple(applied.complaints(late_ms))
+        doubts = applied.complaints()
+        late = applied.late_ms()
+        if late > late_ms:
+            doubts.append(f"packets left {late:.1f} ms late at p99, limit {late_ms:g} ms")
         applied.close()
     return Sample(
         count,
@@ -148,7 +151,7 @@ def traverse(
         tuple(late / 1e6 for _, late, _ in came),
         tuple(at for _, _, at in came),
         (count - 1) / took_s,
-        doubts,
+        tuple(doubts),
     )
 
 
@@ -353,7 +356,7 @@ class Run:
 
     def paced(self, what: Impairment, count: int, per_s: float, size: int = 64) -> Sample:
         """The same for figures of time: doubted if the backend is late or the rate not reached."""
-        sample = self(what, count, per_s, size, late_ms=shaping.MAX_LATE_MS)
+        sample = self(what, count, per_s, size, late_ms=P99_MS)
         if sample.per_s < PACE * per_s:
             self.doubts.append(
                 f"{sample.per_s:,.0f} datagrams a second were sent, {per_s:,.0f} asked; repeat on "

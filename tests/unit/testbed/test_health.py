@@ -13,7 +13,8 @@ ON_TIME = dict.fromkeys(health.GATES, 0.001)
 
 
 def events(*rows: tuple[int, str, float], time_ns: int = 0) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["run", "event", "value"]).assign(time_ns=time_ns)
+    frame = pd.DataFrame(rows, columns=["run", "event", "value"])
+    return frame.assign(time_ns=time_ns)
 
 
 def runs(*numbers: int, round_s: float = 0.5) -> pd.DataFrame:
@@ -108,6 +109,14 @@ def test_a_protocol_that_fails_is_to_be_mended() -> None:
     (reason,) = health.summarize(table, [], {})["reasons"]
     assert "KeyError: 3; the remedy is to mend the protocol" in reason
     assert "longer round" not in reason
+
+
+def test_a_step_that_came_late_spoils_its_runs_as_all_lateness_does() -> None:
+    reason = health.late("step kill of fault 0", 0.2, 0.5, at="")
+    assert reason == "step kill of fault 0 200 ms late, limit 50 ms"
+    assert health.late("packets", 0.04999, 0.5) == "", "below a tenth of the round"
+    judged = health.void_runs(runs(1).assign(reasons=reason), events((1, "tick", 1e9)))
+    assert health.spoilt(health.summarize(judged, [], {}), judged)
 
 
 LATE = "rounds 218 ms late at p99, limit 120 ms; receipts 265 ms late at p99, limit 120 ms"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ class FakeSession(Recorder):
         super().__init__(self.said)
         self.graph = graph
         self.multicast = None
+        self.ready: set[int] = set()
 
 
 def ended(fault: Fault) -> list[str]:
@@ -62,6 +64,30 @@ def test_what_weather_holds_back_is_gone_before_the_next_runs(fault: Fault, wait
     assert ("quieten" in said) == waits
     if waits:
         assert said.index("impair") < said.index("quieten")
+
+
+@pytest.mark.parametrize(
+    ("late_s", "said"), [(0.039, ""), (0.045, "step weather of fault 0 45 ms late, limit 40 ms")]
+)
+def test_a_step_that_is_done_too_late_is_named(
+    monkeypatch: pytest.MonkeyPatch, late_s: float, said: str
+) -> None:
+    """Late by a tenth of the round of 0.4 s, its own duration included; the one before is not."""
+    rows = (Row(0.0, "h1", (("loss_ratio", 0.5),)), Row(1.0, "h1", (("loss_ratio", 0.1),)))
+    fault = Fault("weather", at_s=0.0, profile=rows)
+    graph = two_subnets.build(hosts=2)
+    session = FakeSession(graph)
+    timeline = Drawing([fault], graph, 0.4, 10).draw(1)
+    now_ns = 5_000_000_000
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    player = Player(cast(Session, session), [fault], timeline, 0.4)
+    player.begin()
+    player.start_ns = now_ns + 100_000_000
+    assert session.said == ["impair"] and not player.late
+    now_ns = player.start_ns + round((1 + late_s) * 1e9)
+    player.advance()
+    assert session.said == ["impair", "impair"]
+    assert player.late == said
 
 
 class Wire(Recorder):

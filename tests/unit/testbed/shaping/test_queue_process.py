@@ -6,7 +6,8 @@ import time
 from dataclasses import asdict
 from random import Random
 from socket import socket
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -76,3 +77,16 @@ def test_a_delayed_packet_that_is_read_late_comes_into_its_host_anew(
     assert link.sent == ([UDP] if anew else [])
     assert queues.latest_ns == (25 - delay_ms) * MS
     assert (link.counts["passed"], link.held) == (1, 0)
+
+
+def test_lateness_is_that_of_the_packets_since_it_was_last_asked_for() -> None:
+    """So the packets of one cell that are on time cannot hide those of the next that are late."""
+    queues, backend = Queues(), Nfqueue()
+    backend._process = cast(Any, SimpleNamespace(ask=lambda order: queues.obey(order, [])))
+    for _ in range(1000):
+        queues.note_late(1)
+    assert backend.late_ms() == pytest.approx(0.1)
+    for _ in range(5):
+        queues.note_late(30 * MS)
+    assert backend.late_ms() == pytest.approx(30.1)
+    assert backend.late_ms() == 0.0
