@@ -50,11 +50,11 @@ def late_share(
     trial = [
         replace(order, run=next(numbers), round_s=round_s, sources="all") for _ in range(at_once)
     ]
-    start_ns = session.start(trial)
-    session.wait_until(start_ns / 1e9 + ROUNDS * round_s)
-    session.stop([each.run for each in trial])
-    session.deaths()
-    session.forgive()
+    with session.trial():
+        start_ns = session.start(trial)
+        session.wait_until(start_ns / 1e9 + ROUNDS * round_s)
+        session.stop([each.run for each in trial])
+        session.deaths()
     runs = pd.DataFrame(
         {"run": [each.run for each in trial], "start_ns": start_ns, "round_s": round_s}
     )

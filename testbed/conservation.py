@@ -4,7 +4,8 @@ Pure arithmetic over the terms that `testbed.terms` reads, taken once traffic ha
 compares what came to a place with what went on from it; a balance for each agent, subnet, link and
 host says where a difference is, one over the whole network says that nothing was overlooked. A
 term of which only a bound is known (a device counts what it drops, not of what kind) may explain a
-difference up to that bound.
+difference up to that bound. What devices and routers lose of their own accord is explained so, but
+nobody asked for it: `unasked` complains of it, wherever no fault had taken a link down.
 
 A multicast is one datagram until it is copied: by the bridge of its own subnet, one copy for each
 other host; by each router, one for each side with members; by the bridge of a subnet that it comes
@@ -13,47 +14,13 @@ to, one for each host. Routers count what came and what went, `testbed.fanout` s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from testbed import fanout
 from testbed.accounts import AgentTerms, Fanned, HostTerms, Loss, PortTerms, RouterTerms, Terms
+from testbed.balance import DROPPED, REFUSED, Balance, Unexplained, accused
 from topologies.elements import Host, Link, Subnet, link_device
 from topologies.graph import Graph
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Datagrams that came to a place, and where they went from it."""
-
-    place: str
-    came: Mapping[str, int]
-    went: Mapping[str, int]
-    at_most: Mapping[str, int] = field(default_factory=dict)
-    """Where datagrams may have gone as well, each with the most that it can explain."""
-    more: int = 0
-    """The most that may have come as well: copies that nobody has counted."""
-
-    @property
-    def unexplained(self) -> int:
-        """Datagrams that vanished here; negative: that came from nowhere."""
-        missing = sum(self.came.values()) - sum(self.went.values())
-        if missing < 0:
-            return min(0, missing + self.more)
-        return max(0, missing - sum(self.at_most.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class Unexplained:
-    """A number of datagrams, and the place where they cannot be accounted for."""
-
-    place: str
-    packets: int
-    why: str
-
-    def __str__(self) -> str:
-        word = "vanished" if self.packets > 0 else "came from nowhere"
-        return f"{self.place}: {abs(self.packets)} datagrams {word}: {self.why}"
 
 
 def explain(
@@ -64,9 +31,23 @@ def explain(
     Without `agents` (by node) the kernel's own terms alone are compared.
     """
     return [
-        Unexplained(balance.place, balance.unexplained, _worded(balance))
+        Unexplained.of(balance) for balance in balances(graph, terms, agents) if balance.unexplained
+    ]
+
+
+def unasked(
+    graph: Graph, terms: Terms, kills: Mapping[int, int], spared: Collection[str] = ()
+) -> list[str]:
+    """What devices and routers lost that nobody asked them to lose, a complaint for each place.
+
+    `kills` are by node; `spared` are the hosts and routers at links that faults took down: there,
+    losses are asked for.
+    """
+    agents = {host.node: AgentTerms(0, 0, kills.get(host.node, 0)) for host in graph.hosts}
+    return [
+        accused(balance, packets)
         for balance in balances(graph, terms, agents)
-        if balance.unexplained
+        if (packets := balance.lost(spared))
     ]
 
 
@@ -122,10 +103,9 @@ def _into_router(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
             **_with_queues(host.lost_up for host in hosts),
-            "dropped by devices": sum(host.dropped_up for host in hosts),
-            "refused by the router": router.refused,
         },
         sum(host.lost_up.doubtful for host in hosts),
+        _lost_up(graph, subnet, terms),
     )
 
 
@@ -172,12 +152,11 @@ def _switched(graph: Graph, subnet: Subnet, terms: Terms) -> Balance:
         {
             "lost by shaping, of unknown kind": _maybe_up(hosts),
             **_with_queues(host.lost_up for host in hosts),
-            "dropped by devices": sum(host.dropped_up for host in hosts),
-            "refused by the router": router.refused,
             "copies of what faults cut": _uncopied(subnet, router, len(hosts)),
             "copies for links that were down": router.fanned.withheld.get(subnet.name, 0),
         },
         sum(host.lost_up.doubtful for host in hosts),
+        _lost_up(graph, subnet, terms),
     )
 
 
@@ -206,10 +185,12 @@ def _crossing(link: Link, terms: Terms, *, downwards: bool) -> Balance:
         {
             "lost by shaping, of unknown kind": doubtful,
             **_with_queues([port.lost]),
-            "dropped by devices": port.dropped,
-            "refused by the router": terms.routers[receiver].refused,
         },
         port.lost.doubtful,
+        {
+            (DROPPED, sender): port.dropped,
+            (REFUSED, receiver): terms.routers[receiver].refused,
+        },
     )
 
 
@@ -233,12 +214,12 @@ def _into_host(host: Host, terms: HostTerms, unread: int) -> Balance:
         {
             "lost by shaping, of unknown kind": doubtful,
             **_with_queues([terms.lost]),
-            "dropped by devices": terms.dropped_down,
             # The queue of a socket that is closed is thrown away uncounted; what comes afterwards
             # is for no port, and counted.
             "unread when killed": unread,
         },
         terms.lost.doubtful,
+        {(DROPPED, host.name): terms.dropped_down},
     )
 
 
@@ -364,6 +345,15 @@ def _with_queues(ways: Iterable[Loss]) -> dict[str, int]:
     return {"in the queues of links that went down": sum(way.emptied for way in ways)}
 
 
+def _lost_up(graph: Graph, subnet: Subnet, terms: Terms) -> dict[tuple[str, str], int]:
+    """Packets at most that the network itself lost on the way from hosts to their router."""
+    hosts = [host.name for host in graph.hosts_of(subnet.name)]
+    return {
+        **{(DROPPED, name): terms.hosts[name].dropped_up for name in hosts},
+        (REFUSED, subnet.router): terms.routers[subnet.router].refused,
+    }
+
+
 def _surely_up(hosts: Iterable[HostTerms]) -> int:
     """Datagrams that shaping is known to have lost on their way to the router."""
     return sum(host.lost_up.udp or 0 for host in hosts)
@@ -382,15 +372,3 @@ def _sum(router: RouterTerms, *, came: str | None = None, went: str | None = Non
         for (input_, output), packets in router.forwarded.items()
         if came in (None, input_) and went in (None, output)
     )
-
-
-def _worded(balance: Balance) -> str:
-    def joined(terms: Mapping[str, int]) -> str:
-        return " + ".join(f"{number} {name}" for name, number in terms.items() if number) or "0"
-
-    text = f"{joined(balance.came)} against {joined(balance.went)}"
-    if any(balance.at_most.values()):
-        text += f" and at most {joined(balance.at_most)}"
-    if balance.unexplained < 0:
-        text += "; does another program send UDP here?"
-    return text

@@ -81,6 +81,7 @@ class Emulation:
         self.facts: list[dict[str, Any]] = []
         self.timelines: list[dict[str, Any]] = []
         self.windows: dict[int, list[Window]] = {}
+        self.unplugged: dict[int, frozenset[int]] = {}
         self._runs = itertools.count(1)
 
     def run(self) -> None:
@@ -148,9 +149,10 @@ class Emulation:
             self._judge_links(session, batch.replicates)
 
     def _note_faults(self, cell: Cell, batch: Batch, player: Player) -> None:
-        """Keeps what was played, and what it makes late; a step that came late voids all runs."""
+        """Keeps what was played, and what it excuses; a step that came late voids all runs."""
         if cell.faults:
             self.windows |= dict.fromkeys(batch.runs, player.windows)
+            self.unplugged |= dict.fromkeys(batch.runs, frozenset(player.unplugged))
             self.timelines.append({**batch.facts(), "played": player.played})
             for replicate in batch.replicates if player.late else ():
                 replicate.reasons.append(player.late)
@@ -282,7 +284,7 @@ class Emulation:
     def tables(self) -> dict[str, pd.DataFrame]:
         runs = pd.DataFrame([replicate.row() for replicate in self.replicates])
         events = pd.concat(self.events, ignore_index=True)
-        runs = health.void_runs(runs, unexcused(events, runs, self.windows))
+        runs = health.void_runs(runs, unexcused(events, runs, self.windows, self.unplugged))
         voided = set(runs.loc[runs["voided"], "run"])
         batches = pd.DataFrame(self.batches, columns=list(collector.BATCH_COLUMNS))
         spans = zip(batches["first_run"], batches["runs"], strict=True)

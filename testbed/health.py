@@ -2,9 +2,9 @@
 
 Emulation lies when the processor is full. A run is voided when its agents were late (p99 of tick
 lateness, of receive lag or of the start at or above a tenth of the round), when the packets of its
-links or a step of its faults were, or when an agent died that no fault killed. A datagram that is
-unexplained, or that found a full socket, cannot be laid to one run: it voids all runs of its
-session.
+links or a step of its faults were, when a send was refused that no fault made impossible, or when
+an agent died that no fault killed. A datagram that is unexplained, that a device or a router lost
+or that found a full socket cannot be laid to one run: it voids all runs of its session.
 Processor pressure and steal are reported and gate nothing: on the reference machine they did not
 tell good runs from bad ones, while lateness did.
 """
@@ -14,11 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from errno import errorcode
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from agents.wire import Reason
 
 MAX_LATE_SHARE = 0.10
 """Of the round. Late by a tenth of a round shifts a dissemination time of seven rounds by 1.4%,
@@ -69,9 +72,10 @@ def void_runs(runs: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     counting = events[(events["time_ns"] >= 0) | (events["event"] == "start")]
     for name, (_, kinds) in GATES.items():
         judged[name] = judged["run"].map(_p99(counting, kinds)).astype(float)
+    refusals = _refusals(events)
     before = judged["reasons"] if "reasons" in judged else [""] * len(judged)
     judged["reasons"] = [
-        "; ".join(filter(None, (said, _late(row))))
+        "; ".join(filter(None, (said, refusals.get(row["run"]), _late(row))))
         for said, row in zip(before, judged.to_dict("records"), strict=True)
     ]
     judged["voided"] = judged["reasons"] != ""
@@ -99,6 +103,18 @@ def late(what: str, late_s: float, round_s: float, *, at: str = " at p99") -> st
     if not late_s >= limit_s:  # nor where nothing is known
         return ""
     return f"{what} {late_s * 1e3:.0f} ms late{at}, limit {limit_s * 1e3:.0f} ms"
+
+
+def _refusals(events: pd.DataFrame) -> dict[int, str]:
+    """What is said of the sends that the sender's own kernel refused, by run."""
+    refused = events[(events["event"] == "drop") & (events["reason"] == Reason.send_error)]
+    said = {}
+    for run, mine in refused.groupby("run"):
+        node, errno = (int(mine[name].mode()[0]) for name in ("host", "value"))
+        said[int(str(run))] = (
+            f"{len(mine)} sends refused, mostly at node {node} ({errorcode.get(errno, errno)})"
+        )
+    return said
 
 
 @dataclass(frozen=True)

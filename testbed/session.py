@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -84,12 +84,15 @@ class Session:
         self._doomed: set[int] = set()
         self._running: dict[int, dict[str, Any]] = {}
         self._rules: Rules | None = None
-        self.strained: set[int] = set()
-        """Nodes that a fault has stopped for a while: their sockets may overflow meanwhile."""
+        self.excused = 0
+        """Datagrams that found a socket full while a fault had stopped its agent."""
+        self.unplugged: set[str] = set()
+        """Hosts and routers at a link that a fault took down: what they lost was asked for."""
         self.ready: set[int] = set()
         """Nodes whose agents are there and take orders."""
         self._exited: set[int] = set()
-        self._forgiven = 0
+        self._reckoned: Terms | None = None
+        self._losses: list[str] = []
         self._restless = ""
 
     def __enter__(self) -> Session:
@@ -224,13 +227,14 @@ class Session:
         counts = self.counters.read(self.graph.core.name)
         return (before_ns + time.monotonic_ns()) // 2, counts
 
-    def forgive(self) -> None:
-        """Waits for quiet; sockets that overflowed and packets that were late so far do not count.
-
-        For trials, which find out what the machine cannot bear.
-        """
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Inside it nothing that is lost or late counts: it finds out what the machine can bear."""
         self._drain()
-        self._forgiven = self._overflows(self._terms())
+        self._reckon(self._terms())
+        yield
+        self._drain()
+        self._reckoned, self.excused = self._terms(), 0
         self.shaping.late_ms()
 
     def finish(self) -> SessionReport:
@@ -241,13 +245,12 @@ class Session:
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
+        self._reckon(stood)
+        complaints += self._losses
         complaints += self.counters.complaints() + self.shaping.complaints()
         complaints += achieved.complaints(self.shaping.by_ratio(independent=True))
         if self._restless:
             complaints.append(self._restless)
-        overflows = self._overflows(stood) - self._forgiven
-        if overflows:
-            complaints.append(f"{overflows} datagrams found the socket of their agent full")
         return SessionReport(
             complaints,
             {
@@ -374,10 +377,14 @@ class Session:
         places = self.net, self.graph, self.counters, self.shaping
         return terms.read(*places, cut, self.multicast)
 
-    def _overflows(self, stood: Terms) -> int:
-        """Datagrams that found the socket of their agent full, and no fault had stopped it."""
-        spared = {self.graph.hosts[node].name for node in self.strained}
-        return sum(host.overflows for name, host in stood.hosts.items() if name not in spared)
+    def _reckon(self, stood: Terms) -> None:
+        """Complains of what was lost since this was last asked and nobody asked to lose."""
+        added = stood if self._reckoned is None else stood.since(self._reckoned)
+        self._losses += conservation.unasked(self.graph, added, self._kills, self.unplugged)
+        overflows = sum(host.overflows for host in added.hosts.values()) - self.excused
+        if overflows:
+            self._losses.append(f"{overflows} datagrams found the socket of their agent full")
+        self._reckoned, self.excused = stood, 0
 
     def _drain(self) -> None:
         """Waits until no link holds a packet and the datagram counts of all hosts stand still."""

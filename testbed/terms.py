@@ -124,6 +124,12 @@ def datagrams(net: Nodes, graph: Graph) -> tuple[int, int]:
     return sent, ended
 
 
+def overflows(netns: int) -> int:
+    """Datagrams of a namespace so far that found their socket full."""
+    with namespaces.entered(netns):
+        return snmp.read("snmp")["Udp"]["RcvbufErrors"]
+
+
 def host_terms(
     host: Host,
     own: Namespace,

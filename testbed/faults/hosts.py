@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from testbed import health
+from testbed import health, terms
 from testbed.faults import Fault
 from testbed.faults.excuses import Window
 from testbed.faults.timeline import Playback, State, Step, Timeline
@@ -36,6 +36,8 @@ class Player:
         self._done: list[tuple[int, dict[str, Any]]] = []
         """Each step as it was done, and when."""
         self.windows: list[Window] = []
+        self.unplugged: set[int] = set()
+        """The nodes whose link was down for a while."""
         self.late = ""
         """That a step came too late for a run to be one under these faults, if it did."""
         self.changes = 0
@@ -49,6 +51,10 @@ class Player:
         self._catch_up_ns = int(health.MAX_LATE_SHARE * round_s * 1e9)
         self._since: dict[int, int] = {}
         self._starting: set[int] = set()
+        self._overflowed: dict[int, int] = {}
+        """Of each node that is stopped or catches up: its overflows before."""
+        self._catching_up: dict[int, int] = {}
+        """Until when, of each node that goes on."""
         self._stepped: dict[int, float] = {}
         self._weathers = {
             place: Weather(self._graph, fault.profile)
@@ -82,6 +88,8 @@ class Player:
         if ready := self._starting & self._session.ready:
             self._starting -= ready
             self._excuse(sorted(ready))
+        now_ns = time.monotonic_ns()
+        self._excuse_overflows([node for node, at in self._catching_up.items() if at <= now_ns])
         self._do(self.playback.take(self.seconds()))
 
     def end(self) -> None:
@@ -94,6 +102,9 @@ class Player:
         for each in self._weathers.values():
             self._session.impair(each.end())
         self._resume(sorted(self.state.paused))
+        if self._catching_up:
+            self._session.wait_until(max(self._catching_up.values()) / 1e9)
+        self._excuse_overflows([*self._catching_up])
         for node, seconds in self._stepped.items():
             self._session.tell([node], {"do": "step", "seconds": -seconds})
         dead = sorted(self.state.dead)
@@ -150,6 +161,7 @@ class Player:
             self.windows.append(Window(node, self._since[node], now_ns))
         self._since |= dict.fromkeys(nodes, now_ns)
         self._session.kill(nodes)
+        self._excuse_overflows(nodes)
 
     def _restart(self, nodes: Sequence[int]) -> None:
         self._session.revive(nodes)
@@ -158,12 +170,27 @@ class Player:
     def _pause(self, nodes: Sequence[int]) -> None:
         now_ns = time.monotonic_ns()
         self._since |= dict.fromkeys(nodes, now_ns)
-        self._session.strained |= set(nodes)
+        for node in nodes:
+            self._catching_up.pop(node, None)
+            self._overflowed.setdefault(node, self._overflows(node))
         self._signal(nodes, signal.SIGSTOP)
 
     def _resume(self, nodes: Sequence[int]) -> None:
         self._signal(nodes, signal.SIGCONT)
         self._excuse(nodes)
+        until_ns = time.monotonic_ns() + self._catch_up_ns
+        self._catching_up |= dict.fromkeys(nodes, until_ns)
+
+    def _excuse_overflows(self, nodes: Iterable[int]) -> None:
+        """Those since the nodes were stopped: they have worked off their queues, or are dead."""
+        for node in nodes:
+            before = self._overflowed.pop(node, None)
+            self._catching_up.pop(node, None)
+            if before is not None:
+                self._session.excused += self._overflows(node) - before
+
+    def _overflows(self, node: int) -> int:
+        return terms.overflows(self._session.net.hosts[node].netns)
 
     def _signal(self, nodes: Sequence[int], number: int) -> None:
         for node in nodes:
@@ -176,6 +203,9 @@ class Player:
     def _links(self, nodes: Sequence[int], *, up: bool) -> None:
         """The hosts' own links, both ends."""
         hosts = [self._graph.hosts[node] for node in nodes]
+        if not up:
+            self.unplugged |= set(nodes)
+            self._session.unplugged |= {host.name for host in hosts}
         addresses = [host.address for host in hosts]
         ports = [(self._graph.router_of(host).name, host.subnet, host.name) for host in hosts]
         if not up and addresses:
@@ -192,6 +222,7 @@ class Player:
         """The link that joins a router to the one above it, both ends."""
         above = self._graph.router(router).parent
         assert above is not None
+        self._session.unplugged |= {router, above}
         link = self._session.net.get(router).intf("up").link
         links = {(f"{above}>{router}", f"{router}>{above}"): link}
         self._switch(links, [(above, router, ""), (router, "up", "")], up)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +125,42 @@ def test_the_books_balance_where_every_link_delays(tmp_path: Path) -> None:
     late = [each for each in report.complaints if "late at p99" in each]  # the machine's doing
     assert [each for each in report.complaints if each not in late] == []
     assert report.facts["datagrams"] > 20
+
+
+def test_what_a_router_refuses_is_explained_and_complained_of(tmp_path: Path) -> None:
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        spread(session, 0.3)
+        session.quieten()
+        session.net.get("r1").cmd("ip route del default")
+        session.start([order(3)])
+        session.wait_until(time.monotonic() + 0.8)
+        session.stop([3])
+        (complaint,) = session.finish().complaints
+    assert re.match(
+        r"s1 to r1: (\d+) datagrams were lost that nobody asked to lose: at most \1 refused by r1",
+        complaint,
+    )
+
+
+def test_what_is_lost_in_a_trial_does_not_count_and_what_was_lost_before_it_does(
+    tmp_path: Path,
+) -> None:
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        r1 = session.net.get("r1")
+        route = r1.cmd("ip route show default").strip()
+        refused = []
+        for run, context in ((3, nullcontext()), (4, session.trial())):
+            with context:
+                r1.cmd("ip route del default")
+                session.start([order(run)])
+                session.wait_until(time.monotonic() + 0.5)
+                session.stop([run])
+                session.quieten()
+                r1.cmd(f"ip route add {route}")
+            refused.append(session._terms().routers["r1"].refused)
+        (complaint,) = session.finish().complaints
+    assert 0 < refused[0] < refused[1]
+    assert complaint.startswith(f"s1 to r1: {refused[0]} datagrams were lost")
 
 
 def test_a_queue_process_that_dies_voids_the_run(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from testbed.accounts import AgentTerms, HostTerms, Loss, PortTerms, RouterTerms, Terms
-from testbed.conservation import Balance, balances, explain
+from testbed.balance import DROPPED, REFUSED, Balance
+from testbed.conservation import balances, explain, unasked
 from tests.unit.testbed.shaping.fakes import graph_of
 from topologies.elements import PERFECT
 from topologies.graph import Graph
@@ -109,6 +110,38 @@ def test_what_a_router_refused_explains_as_many_as_there_were() -> None:
     ]
 
 
+def test_what_is_lost_unasked_is_explained_and_complained_of() -> None:
+    """6 are missing at h2, whose devices dropped 7 packets, and 5 at r1, which refused as many."""
+    got = terms(
+        h1=replace(H1, sent=110),
+        h2=replace(H2, read=60, dropped_down=7),
+        r1=RouterTerms({("s1", "up"): 100}, refused=5),
+    )
+    assert found(got, {0: AgentTerms(110, 5), 1: AgentTerms(0, 60)}) == []
+    refused, dropped = unasked(GRAPH, got, {})
+    assert refused == (
+        "s1 to r1: 5 datagrams were lost that nobody asked to lose: at most 5 refused by r1; "
+        "the remedy is the topology's own routes at the router"
+    )
+    assert dropped.startswith(
+        "h2, arriving: 6 datagrams were lost that nobody asked to lose: at most 7 dropped by "
+        "devices of h2; the remedy is a longer round"
+    )
+    # A fault took h2's link down, and one the link above r1.
+    assert unasked(GRAPH, got, {}, {"h2"}) == [refused]
+    assert unasked(GRAPH, got, {}, {"h2", "r1", "r0"}) == []
+
+
+def test_what_devices_drop_beside_datagrams_is_nobody_s_loss() -> None:
+    """A bridge's IGMP report, say: where no datagram is missing, none was lost."""
+    got = terms(h2=replace(H2, dropped_down=4), r1=replace(R1, refused=2))
+    assert unasked(GRAPH, got, {}) == []
+    asked = replace(H2, read=60, dropped_down=6, lost=Loss(20, 20, emptied=6))
+    assert unasked(GRAPH, terms(h2=asked), {}) == []
+    unread = replace(terms(h2=replace(H2, read=60, dropped_down=6)), room=6)
+    assert unasked(GRAPH, unread, {1: 1}) == []
+
+
 def test_a_killed_agent_may_leave_datagrams_unread_and_events_unrecorded() -> None:
     unread = replace(terms(h2=replace(H2, read=50)), room=16)
     assert found(unread, {**AGENTS, 1: AgentTerms(0, 50, kills=1)}) == []
@@ -199,6 +232,19 @@ def test_a_bound_explains_no_more_than_itself_and_nothing_backwards(
 ) -> None:
     balance = Balance("x", {"came": came}, {"went": went}, {"maybe": at_most})
     assert balance.unexplained == unexplained
+    balance = Balance("x", {"came": came}, {"went": went}, unasked={(DROPPED, "h1"): at_most})
+    assert balance.unexplained == unexplained
+
+
+@pytest.mark.parametrize(
+    ("missing", "spared", "lost"),
+    [(0, "", 0), (-1, "", 0), (2, "", 0), (3, "", 1), (9, "", 7), (9, "h1", 3), (6, "h1", 0)],
+)
+def test_what_is_asked_for_explains_first(missing: int, spared: str, lost: int) -> None:
+    """2 at most by a fault, 4 by the devices of h1, 3 by r1."""
+    unasked = {(DROPPED, "h1"): 4, (REFUSED, "r1"): 3}
+    balance = Balance("x", {"came": 10}, {"went": 10 - missing}, {"maybe": 2}, unasked=unasked)
+    assert balance.lost({spared}) == lost
 
 
 def test_what_a_link_s_queue_lost_uncounted_may_be_missing_and_nothing_may_come_of_it() -> None:

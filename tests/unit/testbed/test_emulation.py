@@ -44,8 +44,9 @@ def test_packets_that_left_their_links_late_void_the_runs_that_they_were_of_alon
 @pytest.mark.parametrize("late", ["", "step kill of fault 0 45 ms late, limit 40 ms"])
 def test_a_step_that_came_late_voids_every_run_of_its_batch(late: str) -> None:
     batch = Batch(Timeline((), (0,), {}, {}, {}), runs(first=1, round_s=0.4))
-    player: Any = SimpleNamespace(windows=[], late=late, played=[])
+    player: Any = SimpleNamespace(windows=[], unplugged={3}, late=late, played=[])
     mine = emulation()
     faulty = cast(Cell, SimpleNamespace(faults=["a kill"]))
     mine._note_faults(faulty, batch, cast(Player, player))
     assert [each.reasons for each in batch.replicates] == [[late] if late else []] * 2
+    assert mine.unplugged == {1: {3}, 2: {3}}

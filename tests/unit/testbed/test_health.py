@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from errno import EAGAIN
 
 import pandas as pd
 import pytest
 
+from agents.wire import Reason
 from testbed import health
 
 ON_TIME = dict.fromkeys(health.GATES, 0.001)
@@ -14,7 +16,7 @@ ON_TIME = dict.fromkeys(health.GATES, 0.001)
 
 def events(*rows: tuple[int, str, float], time_ns: int = 0) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["run", "event", "value"])
-    return frame.assign(time_ns=time_ns)
+    return frame.assign(time_ns=time_ns, host=0, reason=0)
 
 
 def runs(*numbers: int, round_s: float = 0.5) -> pd.DataFrame:
@@ -109,6 +111,16 @@ def test_a_protocol_that_fails_is_to_be_mended() -> None:
     (reason,) = health.summarize(table, [], {})["reasons"]
     assert "KeyError: 3; the remedy is to mend the protocol" in reason
     assert "longer round" not in reason
+
+
+def test_sends_that_the_sender_s_kernel_refused_void_their_run_alone() -> None:
+    """An EAGAIN is a loss that no gate but this one sees: nothing was sent, so nothing vanished."""
+    refused = events(*[(1, "drop", EAGAIN)] * 3, (2, "drop", 0.0), (0, "drop", EAGAIN))
+    refused["reason"] = [Reason.send_error] * 3 + [Reason.corrupt, Reason.send_error]
+    ticks = events((1, "tick", 1e6), (2, "tick", 1e6))
+    judged = health.void_runs(runs(1, 2), pd.concat([ticks, refused.assign(host=5)]))
+    assert judged["reasons"].tolist() == ["3 sends refused, mostly at node 5 (EAGAIN)", ""]
+    assert not health.spoilt(health.summarize(judged, [], {}), judged), "it is no lateness"
 
 
 def test_a_step_that_came_late_spoils_its_runs_as_all_lateness_does() -> None:

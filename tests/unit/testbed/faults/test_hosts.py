@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from testbed import terms
 from testbed.faults import Fault
 from testbed.faults.drawing import Drawing
 from testbed.faults.hosts import Player
@@ -37,6 +38,7 @@ class FakeSession(Recorder):
         super().__init__(self.said)
         self.graph = graph
         self.multicast = None
+        self.unplugged: set[str] = set()
         self.ready: set[int] = set()
 
 
@@ -88,6 +90,33 @@ def test_a_step_that_is_done_too_late_is_named(
     player.advance()
     assert session.said == ["impair", "impair"]
     assert player.late == said
+
+
+def test_a_full_socket_is_excused_while_its_agent_is_stopped_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Stopped from 1 to 2 s; a tenth of the round of 0.4 s is for working off the queue."""
+    fault = Fault("pause", at_s=1.0, for_s=1.0, nodes=(0,), source="any")
+    graph = two_subnets.build(hosts=2)
+    session: Any = FakeSession(graph)
+    session.zygote, session.excused = Recorder([]), 0
+    overflows = 3
+    session.net = SimpleNamespace(hosts=[SimpleNamespace(netns=0)])
+    monkeypatch.setattr(terms, "overflows", lambda netns: overflows)
+    now_ns = 0
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    player = Player(session, [fault], Drawing([fault], graph, 0.4, 10).draw(1), 0.4)
+    player.begin()
+    player.start_ns = 1
+    excused = []
+    for at_s, so_far in ((0.5, 3), (1.01, 5), (1.5, 8), (2.01, 20), (2.04, 30), (2.06, 33)):
+        now_ns, overflows = round(at_s * 1e9), so_far
+        player.advance()
+        excused.append(session.excused)
+    overflows = 90
+    player.end()
+    assert excused == [0, 0, 0, 0, 0, 33 - 5]
+    assert session.excused == 33 - 5
 
 
 class Wire(Recorder):
