@@ -1,0 +1,37 @@
+"""Streams on hosts and in the simulator: no figure of the lecture's comparison differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import agreement
+from testbed import experiment, results, simulation
+from testbed.emulation import emulate
+from testbed.progress import Progress
+
+pytestmark = [pytest.mark.network, pytest.mark.in_lab]
+
+SETTINGS = (
+    *("protocol=tree,srm,rmtp,pbcast", "nodes=8", "loss_ratio=0.1"),
+    *("messages=6", "concurrent=6"),
+)
+CELLS = {("tree", "ack"), ("tree", "nak"), ("srm", ""), ("rmtp", ""), ("pbcast", "")}
+LEVEL = 1e-3
+"""Of a false alarm, over all figures together: a test is run more often than a benchmark."""
+
+
+def test_streams_on_hosts_differ_in_no_figure_from_simulated_ones(tmp_path: Path) -> None:
+    hosts = experiment.load("third_approach", settings=SETTINGS, repeats=12)
+    twins = experiment.load("third_approach", settings=SETTINGS, repeats=48)
+    emulated = results.load(emulate(hosts, seed=7, folder=tmp_path / "hosts", progress=Progress()))
+    simulated = results.load(
+        simulation.simulate(twins, seed=8, folder=tmp_path / "simulated", progress=Progress())
+    )
+    assert emulated.health["unexplained"] == []
+    rows = agreement.compared(emulated, simulated)
+    voided = set(emulated.runs.loc[emulated.runs["voided"].astype(bool), "reasons"].map(str))
+    assert set(zip(rows["protocol"], rows["variant"], strict=True)) == CELLS, voided
+    differ = rows[rows["p_holm"] < LEVEL]
+    assert [agreement.told(row) for row in differ.to_dict("records")] == []
