@@ -2,6 +2,8 @@
 
 Numbers for the plot `third_approach`, from healthy streams in which nothing fails but datagrams.
 The replicate is a run; packets at the core are those of the runs that were under way together.
+Control is counted from the first multicast of a run to its last: protocols that send some as long
+as a run lasts would otherwise be charged for the wait until the last node has everything.
 """
 
 from __future__ import annotations
@@ -21,21 +23,23 @@ LEVEL = 0.95
 SERIES = [*variants.VARIANT, "evidence", "loss_ratio"]
 """What is one line of a plot, and has one exponent."""
 ARM = [*SERIES, "nodes"]
+BESIDE = ("nodes", "loss_ratio")
+"""What has an axis or a panel of its own, and makes no variant."""
 
 OF_RUN = {
     "delivery_ratio": ("delivery_ratio",),
     "atomicity": ("atomicity",),
     "t_last_s": ("t_last_s",),
     "data": ("data_per_message",),
-    "control": ("control_per_message",),
+    "control": ("control",),
     "duplicates": ("duplicates_per_message",),
-    "source": ("source_data_per_message", "source_control_per_message"),
-    "source_heard_control": ("source_heard_control_per_message",),
-    "member_heard_control": ("control_heard_per_member",),
+    "source": ("source_data_per_message", "source_control"),
+    "source_heard_control": ("source_heard_control",),
+    "member_heard_control": ("member_heard_control",),
 }
-"""Columns of the table by the metrics of a run that they are the sum of. Counts are per multicast:
-`source` is what the sender sends, `source_heard_control` what comes to it without data, and
-`member_heard_control` what comes to the average one of the others."""
+"""Columns of the table by the columns of `streams_of` that they are the sum of. Counts are per
+multicast: `source` is what the sender sends, `source_heard_control` what comes to it without data,
+and `member_heard_control` what comes to the average one of the others."""
 OF_BATCH = {
     "core": ("core_data_per_message", "core_control_per_message"),
     "core_data": ("core_data_per_message",),
@@ -52,9 +56,22 @@ def streams_of(tables: Sequence[RunTables]) -> list[pd.DataFrame]:
     frames = []
     for one in tables:
         runs = _alike(metrics.per_run(one).assign(evidence=one.evidence))
+        control = {name: runs["run"].map(count) for name, count in _control(one).items()}
         t_last_s = runs["t_last"] * runs["round_s"]
-        frames.append(runs[~runs["voided"].astype(bool)].assign(t_last_s=t_last_s))
-    return variants.named(tables, frames, beside=("nodes", "loss_ratio"))
+        frames.append(runs.assign(t_last_s=t_last_s, **control)[~runs["voided"].astype(bool)])
+    return variants.named(tables, frames, beside=BESIDE)
+
+
+def _control(tables: RunTables) -> dict[str, pd.Series[float]]:
+    """Datagrams without data for each multicast while the source sends, by run."""
+    return {
+        "control": streams.per_message(tables, "send", data=False, sending=True),
+        "source_control": streams.per_message(
+            tables, "send", data=False, by_sources=True, sending=True
+        ),
+        "source_heard_control": streams.control_heard(tables, by_sources=True, sending=True),
+        "member_heard_control": streams.control_heard_per_member(tables, sending=True),
+    }
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
@@ -85,23 +102,32 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
 def types(tables: Sequence[RunTables]) -> pd.DataFrame:
     """A row an `ARM`, place and message type: datagrams per multicast, over all runs together.
 
-    Places: `core` (packets that it forwarded, one for each way out), `sender sends` and `sender
-    hears`, from the first multicast on. A type that was not seen in a place has no row there.
+    Places: `core` (packets that it forwarded, one for each way out, to the end of the runs),
+    `sender sends` and `sender hears`, where control is counted as in `table`. A type that was not
+    seen in a place has no row there.
     """
     rows = []
     for one, runs in _compared(tables):
         sent, core, batches = streams.multicasts(one), streams.core_packets(one), _healthy(one)
-        events = one.events[one.events["time_ns"] >= 0]
-        sends = streams.of_sources(events[events["event"] == "send"], sent)
-        heard = streams.of_sources(events[events["event"].isin(["receive", "duplicate"])], sent)
+        events = streams.of_sources(one.events[one.events["time_ns"] >= 0], sent)
+        carries = streams.with_data(one, events)
+        events = pd.concat([events[carries], streams.while_sending(events[~carries], sent)])
+        sends = events[events["event"] == "send"]
+        heard = events[events["event"].isin(["receive", "duplicate"])]
+        before_last = streams.while_sending(sent, sent, "sent_ns")
         names, data = one.manifest.get("message_types", {}), one.manifest.get("data_types", ())
         for cell, mine in runs.groupby("cell"):
             own = batches[batches["cell"] == cell]["batch"]
-            multicasts = sent["run"].isin(mine["run"]).sum()
+            whole, part = (each["run"].isin(mine["run"]).sum() for each in (sent, before_last))
             seen = {
                 "core": core[core["batch"].isin(own)].groupby("type")["per_multicast"].mean(),
-                "sender sends": _by_type(sends, mine) / multicasts,
-                "sender hears": _by_type(heard, mine) / multicasts,
+                **{
+                    place: counts / np.where(counts.index.isin(data), whole, part)
+                    for place, counts in (
+                        ("sender sends", _by_type(sends, mine)),
+                        ("sender hears", _by_type(heard, mine)),
+                    )
+                },
             }
             rows += [
                 {name: mine.iloc[0][name] for name in ARM}
@@ -116,7 +142,8 @@ def types(tables: Sequence[RunTables]) -> pd.DataFrame:
 
 def unjudged(tables: Sequence[RunTables]) -> pd.DataFrame:
     """A row a cell that would be compared had not all of its runs been voided: the first one."""
-    runs = pd.concat([_alike(one.runs) for one in tables], keys=range(len(tables)), names=["place"])
+    named = variants.named(tables, [_alike(one.runs) for one in tables], beside=BESIDE)
+    runs = pd.concat(named, keys=range(len(tables)), names=["place"])
     voided = (
         runs["voided"].astype(bool).groupby([runs.index.get_level_values("place"), runs["cell"]])
     )

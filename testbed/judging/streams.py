@@ -65,13 +65,19 @@ def wanted(tables: RunTables) -> pd.DataFrame:
 
 
 def per_message(
-    tables: RunTables, event: str, *, data: bool, by_sources: bool = False
+    tables: RunTables,
+    event: str,
+    *,
+    data: bool,
+    by_sources: bool = False,
+    sending: bool = False,
 ) -> pd.Series[float]:
     """Events of a kind for each multicast of their run, NaN for what is no stream.
 
     `data` asks for types with data (`Message.DATA`) or for those without; `by_sources` for what
-    sources did. A multicast is one send. What happens before the first one is due, while the
-    protocol warms up, does not count.
+    sources did; `sending` for what happened `while_sending`, NaN for one multicast alone. A
+    multicast is one send. What happens before the first one is due, while the protocol warms up,
+    does not count.
     """
     sent = multicasts(tables)
     if sent.empty:
@@ -82,9 +88,21 @@ def per_message(
     found = found[with_data(tables, found) == data]
     if by_sources:
         found = of_sources(found, sent)
+    if sending:
+        found, sent = while_sending(found, sent), while_sending(sent, sent, "sent_ns")
     messages = sent.groupby("run").size()
     counts = found.groupby("run").size().reindex(messages.index, fill_value=0)
     return (counts / messages).reindex(tables.runs["run"])
+
+
+def while_sending(rows: pd.DataFrame, sent: pd.DataFrame, column: str = "time_ns") -> pd.DataFrame:
+    """Those from the first multicast of their run on and before its last one.
+
+    What comes after depends on how long the run goes on, and that on the last node to have it all.
+    """
+    each = sent.groupby("run")["sent_ns"]
+    first, last = (rows["run"].map(at) for at in (each.min(), each.max()))
+    return rows[(rows[column] >= first) & (rows[column] < last)]
 
 
 def of_sources(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
@@ -93,13 +111,26 @@ def of_sources(events: pd.DataFrame, sent: pd.DataFrame) -> pd.DataFrame:
     return events.merge(sources.rename(columns={"origin": "host"}), on=["run", "host"])
 
 
-def control_heard(tables: RunTables, *, by_sources: bool = False) -> pd.Series[float]:
+def control_heard(
+    tables: RunTables, *, by_sources: bool = False, sending: bool = False
+) -> pd.Series[float]:
     """Datagrams without data that arrived, at all nodes or at sources, for each multicast."""
     heard = [
-        per_message(tables, event, data=False, by_sources=by_sources)
+        per_message(tables, event, data=False, by_sources=by_sources, sending=sending)
         for event in ("receive", "duplicate")  # an ACK names what its hearer has
     ]
     return heard[0] + heard[1]
+
+
+def control_heard_per_member(tables: RunTables, *, sending: bool = False) -> pd.Series[float]:
+    """The mean of `control_heard` over all nodes but the sources; NaN if there are no others."""
+    heard, at_sources = (
+        control_heard(tables, by_sources=by_sources, sending=sending)
+        for by_sources in (False, True)
+    )
+    sources = multicasts(tables).groupby("run")["origin"].nunique()
+    members = tables.runs.set_index("run")["nodes"] - sources
+    return (heard - at_sources) / members.where(members > 0)
 
 
 def with_data(tables: RunTables, events: pd.DataFrame) -> pd.Series[bool]:

@@ -17,7 +17,4 @@ OF = "run"
 
 
 def compute(tables: RunTables) -> pd.Series[float]:
-    heard = streams.control_heard(tables) - streams.control_heard(tables, by_sources=True)
-    sources = streams.multicasts(tables).groupby("run")["origin"].nunique()
-    members = tables.runs.set_index("run")["nodes"] - sources
-    return heard / members.where(members > 0)
+    return streams.control_heard_per_member(tables)

@@ -8,7 +8,9 @@ on hosts and what was simulated are lines of their own; simulated points are hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
+from agents import registry
+from agents.options import describe, make
 from testbed import plots, plotting
 from testbed.judging import comparison, streams, variants
 from testbed.plotting import Looks
@@ -182,11 +186,22 @@ def _write_exponents(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) 
     low, high = axes.get_ylim()
     places = plotting.apart(np.log(ends[column] / low) / np.log(high / low), LINE)
     for place, (_, row) in zip(places, ends.iterrows(), strict=True):
+        look = looks[row["protocol"], row["variant"]]
+        # Two variants have one colour: the marker says which of them it is.
+        axes.scatter(
+            [1.04],
+            [place],
+            s=20,
+            color=look.colour,
+            marker=look.marker,
+            transform=axes.transAxes,
+            clip_on=False,
+        )
         axes.text(
-            1.02,
+            1.07,
             place,
             f"$N^{{{row[f'{column}_exponent']:.2f}}}$",
-            color=looks[row["protocol"], row["variant"]].colour,
+            color=look.colour,
             transform=axes.transAxes,
             va="center",
             fontsize=9,
@@ -208,7 +223,8 @@ def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
 
 
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
-    first = pd.concat(comparison.streams_of(tables), ignore_index=True).iloc[0]
+    runs = pd.concat(comparison.streams_of(tables), ignore_index=True)
+    first = runs.iloc[0]
     return (
         f"n = {plotting.either(numbers['runs'])} streams a point, of {first['messages']:g} "
         f"multicasts every {first['interval_s']:g} s from {first['sources']} source, round "
@@ -216,15 +232,53 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
         f"{first['topology']}, timing {first['timing']}. Bars of what arrives: 95% interval over "
         "runs. A datagram to a group is one that its sender sends, one that each member hears, and "
         "one packet for each way out of the core; repairs are data, and what all members hear of "
-        f"it again is summed. What is zero has no line there. {_unjudged(tables)}Beside a line: "
+        "it again is summed. Control is counted from the first multicast to the last; data, and "
+        "all at the core, to the end of the runs, when everybody has everything. "
+        f"{_not_alike(runs)}What is zero has no line there. {_unjudged(tables)}Beside a line: "
         "how it grows with N; intervals in the CSV file beside this figure."
     )
+
+
+def _not_alike(runs: pd.DataFrame) -> str:
+    """Words on what some protocols do and others do not, without which panels would mislead."""
+    chosen = [
+        (protocol, json.loads(options))
+        for protocol, options in dict.fromkeys(zip(runs["protocol"], runs["options"], strict=True))
+    ]
+
+    def values(protocol: str, option: str) -> str:
+        """Those of an option, but for 0, by which it does nothing."""
+        found = {options.get(option) for owner, options in chosen if owner == protocol}
+        return plotting.either(f"{value:g}" for value in found - {None, 0})
+
+    said = []
+    if mbit := values("centralized", "rate_mbit"):
+        said.append(f"Only centralized is paced, at {mbit} Mbit/s. ")
+    if t_ack_s := values("rmtp", "t_ack_s"):
+        said.append(f"RMTP reports every {t_ack_s} s. ")
+    if kbit := values("srm", "session_kbit"):
+        said.append(f"SRM's session messages share {kbit} kbit/s, so large groups have fewer. ")
+    if ordered := sorted({plotting.words(each) for each, own in chosen if _in_order(each, own)}):
+        said.append(f"In order, waiting for what is missing: {', '.join(ordered)}. ")
+    return "".join(said)
+
+
+def _in_order(protocol: str, options: Mapping[str, Any]) -> bool:
+    """Whether a shipped protocol delivers what one origin sends in that order."""
+    if protocol not in registry.names():
+        return False
+    plugin = registry.load(protocol).protocol
+    known = {info.name for info in describe(plugin.Options)}  # recorded ones may be older
+    chosen = {name: value for name, value in options.items() if name in known}
+    in_order, _ = plugin.promised(make(plugin.Options, chosen))
+    return in_order
 
 
 def _unjudged(tables: Sequence[RunTables]) -> str:
     """Words on the cells that have no point, since all of their runs were voided."""
     cells = [
-        f"{plotting.words(run['protocol'])} with {run['nodes']} nodes at {run['loss_ratio']:.0%}"
+        f"{plotting.called(run['protocol'], run['variant'])} with {run['nodes']} nodes at "
+        f"{run['loss_ratio']:.0%}"
         for _, run in comparison.unjudged(tables).iterrows()
     ]
     more = [f"{len(cells) - NAMED} more"] if len(cells) > NAMED else []

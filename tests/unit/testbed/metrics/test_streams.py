@@ -84,6 +84,22 @@ def test_metric_counted_by_hand(tables: RunTables, name: str, value: float) -> N
     assert values[1] == pytest.approx(value)
 
 
+def test_control_may_be_counted_until_the_last_multicast_only() -> None:
+    """Three acknowledgements each; the last multicast's three, and what is sent later, are out."""
+    made = synthetic.stream(nodes=4, messages=3)
+    ack = made.events[made.events["type"] == synthetic.RUMOUR + 1].head(1)
+    late = [ack.assign(time_ns=at) for at in (1_000, 2_000)]
+    tables = dataclasses.replace(made, events=pd.concat([made.events, *late], ignore_index=True))
+    while_sending = streams.per_message(tables, "send", data=False, sending=True)
+    assert while_sending.to_list() == [(3 + 3) / 2]
+    assert streams.per_message(tables, "send", data=False).to_list() == [(3 + 3 + 3 + 2) / 3]
+
+
+def test_one_multicast_alone_has_no_time_of_sending() -> None:
+    alone = synthetic.stream(nodes=4, messages=1)
+    assert streams.per_message(alone, "send", data=False, sending=True).isna().all()
+
+
 @pytest.mark.parametrize(("name", "value"), [("data", 8 / 4), ("control", 2 / 4)])
 def test_packets_at_the_core_are_those_between_the_samples_for_each_multicast(
     tables: RunTables, name: str, value: float

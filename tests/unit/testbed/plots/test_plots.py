@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 
 import pandas as pd
@@ -216,79 +215,6 @@ def test_who_a_dead_node_cuts_off_lies_beside_the_prediction(
 def test_without_a_run_that_counts_there_is_no_curve(tables: list[RunTables]) -> None:
     voided = dataclasses.replace(tables[0], runs=tables[0].runs.assign(voided=True))
     assert plots.load("infection_curve").draw([voided]) is None
-
-
-def test_costs_of_a_stream_have_exponents_with_intervals(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    numbers = plots.load("third_approach").table(simulated["third_approach"])
-    push = numbers[numbers["protocol"] == "push"].iloc[0]
-    assert push["core_exponent_low"] < push["core_exponent"] < push["core_exponent_high"]
-    # Every node sends b in each of R rounds, half of it across the core, whoever the sender is.
-    assert 0.9 < push["core_exponent"] < 1.6
-    assert math.isnan(push["control_exponent"])
-
-
-def test_variants_of_a_protocol_are_lines_of_their_own(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    numbers = plots.load("third_approach").table(simulated["third_approach"])
-    srm = numbers[numbers["protocol"] == "srm"]
-    assert sorted(zip(srm["variant"], srm["nodes"], strict=True)) == [
-        (variant, nodes) for variant in ("adaptive", "fixed") for nodes in (8, 16, 32)
-    ]
-    assert srm.groupby("variant")["source_heard_control_exponent"].nunique().to_list() == [1, 1]
-    looks = plotting.looks([("push", ""), ("srm", "adaptive"), ("srm", "fixed")])
-    assert len({(look.marker, look.line) for look in looks.values()}) == 3
-    assert looks["srm", "adaptive"].colour == looks["srm", "fixed"].colour
-
-
-def test_packets_by_type_add_up_to_those_of_the_table(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    plot = plots.load("third_approach")
-    arm = ["protocol", "variant", "nodes"]
-    types = plot.types(simulated["third_approach"])
-    numbers = plot.table(simulated["third_approach"]).set_index(arm)
-    assert {"SrmData", "SrmSession"} <= set(types["type"])
-    core = types[types["place"] == "core"].groupby(arm)["per_multicast"].sum()
-    assert core.to_dict() == pytest.approx(numbers["core"].to_dict())
-    sent = types[types["place"] == "sender sends"].groupby(arm)["per_multicast"].sum()
-    assert sent.to_dict() == pytest.approx(numbers["source"].to_dict())
-    heard = types[(types["place"] == "sender hears") & ~types["data"]]
-    wanted = numbers["source_heard_control"]
-    found = heard.groupby(arm)["per_multicast"].sum().reindex(wanted.index, fill_value=0.0)
-    assert found.to_dict() == pytest.approx(wanted.to_dict())
-
-
-def test_a_share_that_is_alike_in_all_runs_has_no_interval(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    numbers = plots.load("third_approach").table(simulated["third_approach"])
-    whole = numbers[numbers["delivery_ratio"] == 1]
-    assert len(whole) and whole["delivery_ratio_low"].isna().all()
-    assert (numbers["t_last_s_low"] < numbers["t_last_s"]).all()
-
-
-def test_simulated_points_are_hollow_and_those_of_hosts_are_not(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    (one,) = simulated["third_approach"]
-    hosts = dataclasses.replace(one, manifest={**one.manifest, "evidence": "emulated"})
-    figure = figure_of("third_approach", [hosts, one])
-    last = next(axes for axes in figure.axes if axes.get_title().startswith("to the last"))
-    faces = [line.get_markerfacecolor() for line in last.get_lines()]
-    assert faces.count("white") == len(faces) / 2 == 3
-
-
-def test_a_cell_of_which_no_run_could_be_judged_is_named(
-    simulated: dict[str, list[RunTables]],
-) -> None:
-    (one,) = simulated["third_approach"]
-    assert "could be judged" not in words_of(figure_of("third_approach", [one]))
-    runs = one.runs.assign(voided=(one.runs["protocol"] == "push") & (one.runs["nodes"] == 32))
-    words = words_of(figure_of("third_approach", [dataclasses.replace(one, runs=runs)]))
-    assert "No run could be judged of uniform push with 32 nodes at 10%." in words
 
 
 def test_a_comparison_of_acknowledgements_is_no_comparison_of_protocols(
