@@ -84,6 +84,8 @@ class Branch:
         """The time between the heartbeats that go out next."""
         self.naks = 0
         """Requests for repair since the last one that helped."""
+        self.asked = FIRST
+        """The lowest number that the last request was for."""
         self.reported = FIRST
         """Below it everything is complete in the whole subtree."""
         self.asking = False

@@ -25,8 +25,16 @@ class Naks:
     retry_s: float
 
     def look(self, branch: Branch, now: float) -> list[Action]:
-        """Something arrived: plans a request for what is missing, or needs none any more."""
-        missing = self.fifo.next(branch.origin) <= branch.highest
+        """Something arrived: plans a request for what is missing, or needs none any more.
+
+        What helped in part, as the number that is awaited next goes up, ends the doubling: the
+        next request is no repetition.
+        """
+        start = self.fifo.next(branch.origin)
+        missing = start <= branch.highest
+        if branch.naks and missing and start > branch.asked:
+            branch.asked, branch.naks = start, 0
+            return [SetTimer(_name(branch), now + self.retry_s)]
         if not missing and branch.asking:
             branch.asking, branch.naks = False, 0
             return [CancelTimer(_name(branch))]
@@ -47,6 +55,7 @@ class Naks:
             branch.asking, branch.naks = False, 0
             return []
         to = branch.source()
+        branch.asked = start
         branch.naks += 1
         wait_s = self.retry_s * 2.0 ** min(branch.naks - 1, DOUBLINGS)
         request = TreeNak(branch.origin, missing[0], 0, 0, ranges(missing))

@@ -183,6 +183,19 @@ def test_requests_go_to_the_ancestors_when_the_parent_does_not_help() -> None:
     assert asked == [6, 6, 2, 0, 6]
 
 
+def test_a_request_that_helped_in_part_ends_the_doubling_of_the_waits() -> None:
+    """Before, one of many losses in a row was asked for 8 s after the other in the end."""
+    leaf = node(14, repair="nak")
+    leaf.on_message(data(4, ancestors=(2, 0)), 6, 0.0)
+    for time in (0.0, 0.5, 1.5):
+        leaf.on_timer("ask/0", time)
+    repair = TreeRepair(0, 1, body=Head(1, 1.0, (2, 0)).encode() + b"payload")
+    assert SetTimer("ask/0", 1.6 + 0.5) in leaf.on_message(repair, 6, 1.6)
+    request, again = leaf.on_timer("ask/0", 2.1)
+    assert isinstance(request, Send) and request.to == 6
+    assert again == SetTimer("ask/0", 2.1 + 0.5)
+
+
 def test_what_is_lost_on_an_edge_goes_out_again_after_that_edge_s_time_out_at_any_height() -> None:
     """Before, the root of 128 waited 7 s for it: 1 s for each level of the whole subtree."""
     for nodes in (7, 128):
