@@ -55,13 +55,14 @@ def span(step: dict[str, object]) -> tuple[int, int]:
 
 
 def voided_for(tables: RunTables, hit: Collection[int]) -> set[int]:
-    """The runs that are voided though all nodes but those that were hit were on time.
+    """The runs that are voided though all was on time but the nodes that were hit.
 
     A machine that holds up everybody voids a run rightly, which says nothing of excuses.
     """
+    late = tables.runs["reasons"].str.contains(r"(?:^|; )(?:step|packets) .* late")
     others = tables.events[~tables.events["host"].isin(hit)]
     anyway = health.void_runs(tables.runs.assign(reasons=""), others)
-    return set(tables.runs.loc[tables.runs["voided"] & ~anyway["voided"], "run"])
+    return set(tables.runs.loc[tables.runs["voided"] & ~anyway["voided"] & ~late, "run"])
 
 
 def busy(tables: RunTables, host: int, from_s: float, until_s: float) -> pd.DataFrame:
