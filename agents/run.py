@@ -220,9 +220,9 @@ class Run:
         self.waiting.clear()
         self.trace.write(Event.stop, self.id, now_ns, round=self.timing.k)
 
-    def step_clock(self, seconds: float) -> None:
-        """Moves the protocol's clock, forwards if positive; rounds and set timers stay."""
-        self.zero_ns -= round(seconds * 1e9)
+    def set_clock(self, ahead_s: float) -> None:
+        """Has the protocol's clock be so much ahead; rounds and timers that are set stay."""
+        self.zero_ns = self.spec.at_ns - round(ahead_s * 1e9)
 
     def _open(self, at_ns: int) -> Actions:
         now = self._seconds(at_ns)

@@ -5,7 +5,7 @@ The harness speaks JSON datagrams: unix sockets `<control>/harness` and `<contro
     {"do": "start", run, seed, protocol, options, timing, round_s, at_ns, sources, payload_bytes}
     {"do": "start", <common fields>, "runs": [{<fields of one run>}, ...]}
     {"do": "stop", "run": 3}   {"do": "stop", "runs": [3, 4]}   {"do": "exit"}
-    {"do": "step", "seconds": -2.5}                  what the clock of its protocols is moved by
+    {"do": "clock", "ahead_s": -2.5}      how far the clock of its protocols is ahead from now on
 
     {"is": "ready", node}                   {"is": "infected", node, run, at_ns}  at first Deliver
     {"is": "stopped", node, run}            {"is": "settled", node, run}          if asked for
@@ -122,6 +122,8 @@ class Runner:
         self.ttl = 0
         """That of the socket's latest multicast."""
         self.kept = Kept()
+        self.ahead_s = 0.0
+        """How far the clock of the protocols is ahead."""
 
     # Outlet, for the runs
 
@@ -199,6 +201,7 @@ class Runner:
         if spec.run in self.runs:
             raise OptionError(f"run {spec.run} exists; choose another number")
         run = Run(spec, registry.load(spec.protocol), self.view, self)
+        run.set_clock(self.ahead_s)
         self.runs[spec.run] = run
         self.dialects[spec.run] = run.dialect
         run.open(monotonic_ns())
@@ -300,13 +303,14 @@ class Runner:
         elif do == "stop":
             for id in command.get("runs", [command.get("run")]):
                 self.stop(id)
-        elif do == "step":
+        elif do == "clock":
+            self.ahead_s = command["ahead_s"]
             for run in self.runs.values():
-                run.step_clock(command["seconds"])
+                run.set_clock(self.ahead_s)
         elif do == "exit":
             self.exiting = True
         else:
-            raise OptionError(f"command {do!r}; choose start, stop, step or exit")
+            raise OptionError(f"command {do!r}; choose start, stop, clock or exit")
 
     def _flush(self) -> None:
         while self.outbox and self.control is not None:

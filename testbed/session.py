@@ -83,6 +83,7 @@ class Session:
         self._kills: dict[int, int] = {}
         self._doomed: set[int] = set()
         self._running: dict[int, dict[str, Any]] = {}
+        self._ahead_s: dict[int, float] = {}
         self._rules: Rules | None = None
         self.excused = 0
         """Datagrams that found a socket full while a fault had stopped its agent."""
@@ -143,14 +144,14 @@ class Session:
         at_ns = time.monotonic_ns() + int(lead_s * 1e9)
         runs = [asdict(order) for order in orders]
         self._running |= {run["run"]: {**run, "at_ns": at_ns} for run in runs}
-        self._broadcast({"do": "start", "at_ns": at_ns, "runs": runs})
+        self._tell({"do": "start", "at_ns": at_ns, "runs": runs})
         return at_ns
 
     def stop(self, runs: Sequence[int]) -> None:
         """Ends runs on all agents; their late datagrams are counted as those of another run."""
         for run in runs:
             self._running.pop(run, None)
-        self._broadcast({"do": "stop", "runs": list(runs)})
+        self._tell({"do": "stop", "runs": list(runs)})
 
     def infections(self, timeout_s: float) -> list[tuple[int, int]]:
         """(run, node) that the multicast has reached; waits for reports at most so long."""
@@ -171,8 +172,7 @@ class Session:
         if deaths:
             check_room(self.trace)
         dead = self.shaping.dead()
-        deaths += [dead] if dead else []
-        return deaths
+        return [*deaths, dead] if dead else deaths
 
     @property
     def rules(self) -> Rules:
@@ -198,10 +198,11 @@ class Session:
         hosts = self.net.hosts
         self.zygote.spawn([(node, hosts[node].netns) for node in nodes], self._nice)
 
-    def tell(self, nodes: Sequence[int], command: dict[str, Any]) -> None:
-        """Sends a command to some agents."""
-        for node in nodes:
-            self._send(json.dumps(command).encode(), node)
+    def set_clocks(self, ahead_s: Mapping[int, float]) -> None:
+        """Has the clocks that protocols see be so much ahead, in later runs and lives too."""
+        self._ahead_s |= ahead_s
+        for node, seconds in ahead_s.items():
+            self._tell({"do": "clock", "ahead_s": seconds}, node)
 
     def await_ready(self, nodes: Sequence[int]) -> None:
         """Waits until agents that were started again are there."""
@@ -240,7 +241,7 @@ class Session:
     def finish(self) -> SessionReport:
         """Drains the network, ends the agents, and balances their books against the kernel's."""
         self._drain()
-        self._broadcast({"do": "exit"})
+        self._tell({"do": "exit"})
         self._await("exit", self._exited)
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
@@ -299,10 +300,11 @@ class Session:
         said = (self.trace / "agents.log").read_text(errors="replace").split("\n")
         return f"their log ends with {said[-2]!r}" if len(said) > 1 else "their log is empty"
 
-    def _broadcast(self, command: dict[str, Any]) -> None:
+    def _tell(self, command: dict[str, Any], *nodes: int) -> None:
+        """Sends a command to agents, to all of them unless some are named."""
         data = json.dumps(command).encode()
-        for host in self.graph.hosts:
-            self._send(data, host.node)
+        for node in nodes or range(self.graph.nodes):
+            self._send(data, node)
 
     def _send(self, data: bytes, node: int) -> None:
         while True:
@@ -358,11 +360,13 @@ class Session:
             self.zygote.spawn([(node, self.net.hosts[node].netns)], self._nice)
 
     def _welcome(self, node: int) -> None:
-        """Gives an agent that was started again the runs that are under way."""
+        """Gives an agent that was started again its host's clock and the runs under way."""
         lives = self._kills.get(node, 0)
+        if node in self._ahead_s:
+            self._tell({"do": "clock", "ahead_s": self._ahead_s[node]}, node)
         if lives and self._running:
             runs = [{**run, "again": lives} for run in self._running.values()]
-            self.tell([node], {"do": "start", "runs": runs})
+            self._tell({"do": "start", "runs": runs}, node)
 
     def _await_all(self, what: str, missing: Callable[[], set[int]]) -> None:
         """Waits until no node is missing any more."""

@@ -55,7 +55,8 @@ class Player:
         """Of each node that is stopped or catches up: its overflows before."""
         self._catching_up: dict[int, int] = {}
         """Until when, of each node that goes on."""
-        self._stepped: dict[int, float] = {}
+        self._ahead_s: dict[int, float] = {}
+        """How far the clock of a node is ahead, where it was stepped."""
         self._weathers = {
             place: Weather(self._graph, fault.profile)
             for place, fault in enumerate(faults)
@@ -105,8 +106,7 @@ class Player:
         if self._catching_up:
             self._session.wait_until(max(self._catching_up.values()) / 1e9)
         self._excuse_overflows([*self._catching_up])
-        for node, seconds in self._stepped.items():
-            self._session.tell([node], {"do": "step", "seconds": -seconds})
+        self._session.set_clocks(dict.fromkeys(self._ahead_s, 0.0))
         dead = sorted(self.state.dead)
         if dead:
             self._session.revive(dead)
@@ -143,9 +143,9 @@ class Player:
     def _act(self, step: Step, nodes: tuple[int, ...]) -> None:
         """What is done to agents."""
         if step.do == "clock":
-            self._session.tell(nodes, {"do": "step", "seconds": step.seconds})
-            for node in nodes:
-                self._stepped[node] = self._stepped.get(node, 0.0) + step.seconds
+            stepped = {node: self._ahead_s.get(node, 0.0) + step.seconds for node in nodes}
+            self._ahead_s |= stepped
+            self._session.set_clocks(stepped)
         elif nodes:
             {
                 "kill": self._kill,

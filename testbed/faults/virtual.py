@@ -124,8 +124,7 @@ class VirtualPlayer:
             }
             for node in changed if step.do in acts else ():
                 assert isinstance(node, int)
-                if step.do != "clock" or node not in self.state.dead:
-                    acts[step.do](node)
+                acts[step.do](node)
         state = self.state
         quiet = not (state.cuts or state.down or state.severed or state.lossy)
         simulation.reaches = None if quiet else self._reaches

@@ -127,6 +127,8 @@ class Simulation(Lives, Sending):
         self._serials = count()
         self._calls: list[tuple[int, int, Callable[[], None]]] = []
         self._kept: dict[NodeId, dict[str, bytes]] = {}
+        self._ahead_s: dict[NodeId, float] = {}
+        """How far the clock of a node is ahead, where it was stepped."""
         self._parting: dict[NodeId, bool] = {}
         self._wakes: list[Wake] = []
         self._flights: list[Flight] = []

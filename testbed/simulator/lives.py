@@ -54,6 +54,7 @@ class Lives:
     _wakes: list[Wake]
     _arrived: deque[tuple[NodeId, NodeId, Message]]
     _kept: dict[NodeId, dict[str, bytes]]
+    _ahead_s: dict[NodeId, float]
     _parting: dict[NodeId, bool]
 
     def crash(self, me: NodeId, *, returns: bool = True) -> None:
@@ -80,6 +81,7 @@ class Lives:
         node.reached, node.settled = old.reached, old.settled
         if not self._parting.pop(me):
             self._count(node, 1)
+        self._set_clock(node)
         node.timing.resume(self._now)
         node.begun = due_by(self.now_ns, self._interval_s, self._mine.get(me, 0), self._warm_up_s)
         self._open(node)
@@ -106,13 +108,15 @@ class Lives:
                 self._arrived.append(each[2:])
 
     def clock_step(self, me: NodeId, seconds: float) -> None:
-        """Moves the clock that a node's protocol sees, forwards if positive."""
-        node = self._living(me, "step the clock of")
-        protocol = node.protocol
-        if isinstance(protocol, Stepped):
-            protocol.seconds += seconds
-        else:
-            node.protocol = cast(Protocol, Stepped(protocol, seconds))
+        """Moves the clock that a node's protocol sees, in later lives too; forwards if positive."""
+        self._ahead_s[me] = self._ahead_s.get(me, 0.0) + seconds
+        self._set_clock(self.nodes[me])
+
+    def _set_clock(self, node: Node) -> None:
+        if node.me in self._ahead_s:
+            protocol = node.protocol
+            inner = protocol.inner if isinstance(protocol, Stepped) else protocol
+            node.protocol = cast(Protocol, Stepped(inner, self._ahead_s[node.me]))
 
     def _living(self, me: NodeId, what: str) -> Node:
         node = self.nodes[me]

@@ -76,6 +76,9 @@ class Stepped:
     def multicast(self, payload: bytes, now: float) -> Actions:
         return self._back(self.inner.multicast(payload, now + self.seconds))
 
+    def hold(self, id: MessageId, payload: bytes, now: float) -> Actions:
+        return self._back(self.inner.hold(id, payload, now + self.seconds))
+
     def on_message(self, message: Message, sender: NodeId, now: float) -> Actions:
         return self._back(self.inner.on_message(message, sender, now + self.seconds))
 

@@ -239,9 +239,16 @@ def test_a_clock_that_is_stepped_is_seen_by_the_protocol_alone(tmp_path: Path) -
     mine = tmp_path / "push.py"
     mine.write_text(CLOCK)
     path = tmp_path / "mine.toml"
-    step = fault(kind="clock_step", at_round=3, nodes=[1], seconds=100)
-    path.write_text(FILE.format(faults=step, linger=4))
-    loaded = experiment.load(str(path), protocols=[str(mine)])
+    several = [
+        fault(kind="clock_step", at_s=0, nodes=[2], seconds=-50),
+        fault(kind="clock_step", at_round=3, nodes=[1], seconds=100),
+        fault(kind="kill", at_round=4, nodes=[1, 2], for_rounds=2),
+    ]
+    path.write_text(FILE.format(faults="".join(several), linger=4))
+    # In batches, so that the second one begins on the agents of the first.
+    loaded = experiment.load(
+        str(path), protocols=[str(mine)], settings=("run.repeats=4", "run.concurrent=2")
+    )
     runs = [
         results.load(emulate(loaded, seed=3, folder=tmp_path / "emulated", progress=Progress())),
         results.load(simulate(loaded, seed=3, folder=tmp_path / "sim", progress=Progress())),
@@ -252,9 +259,13 @@ def test_a_clock_that_is_stepped_is_seen_by_the_protocol_alone(tmp_path: Path) -
         stepped = (notes["host"] == 1) & (notes["time_ns"] > 1.3e9)
         before = (notes["host"] == 1) & (notes["time_ns"] < 1.1e9)
         assert stepped.any() and before.any()
+        for reborn_ns in (1.3e9, 2.5e9):
+            assert (notes["time_ns"][stepped] > reborn_ns).any()
         assert ahead[stepped].between(99.9, 100.1).all()
-        assert ahead[(notes["host"] != 1) | before].abs().max() < 0.1
-        assert not voided_for(tables, [1]), list(tables.runs["reasons"])
+        at_first = notes["host"] == 2
+        assert ahead[at_first].between(-50.1, -49.9).all()
+        assert ahead[~(at_first | stepped) & ((notes["host"] != 1) | before)].abs().max() < 0.1
+        assert not voided_for(tables, [1, 2]), list(tables.runs["reasons"])
 
 
 def due(tables: RunTables) -> pd.Series[int]:

@@ -305,3 +305,14 @@ def test_a_send_that_fails_is_counted(bench: Bench) -> None:
     drop, *_ = bench.until(Event.drop)
     assert (drop.reason, drop.peer) == (Reason.send_error, 1)
     assert drop.value > 0
+
+
+def test_a_clock_that_was_moved_stands_so_for_runs_that_start_later(bench: Bench) -> None:
+    bench.tell(do="clock", ahead_s=100.0)
+    bench.start()
+    bench.until(Event.start)
+    run = bench.runner.runs[7]
+    assert run.spec.at_ns - run.zero_ns == 100_000_000_000
+    bench.tell(do="clock", ahead_s=0.0)
+    bench.until(Event.tick, 3)
+    assert run.zero_ns == run.spec.at_ns

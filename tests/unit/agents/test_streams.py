@@ -144,7 +144,7 @@ def test_a_second_life_draws_anew(tmp_path: Path) -> None:
 def test_a_stepped_clock_moves_the_time_that_the_protocol_sees(world: World) -> None:
     world.protocol.answers["round"] = [SetTimer("a", 11.5)]
     world.until(0.5)
-    world.run.step_clock(10.0)
+    world.run.set_clock(10.0)
     world.until(1.6)
     assert world.protocol.calls == [("start", 0.0), ("round", 1, 11.0), ("a", 11.5)]
 

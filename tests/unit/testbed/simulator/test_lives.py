@@ -172,6 +172,24 @@ def test_a_stepped_clock_is_what_the_protocol_sees_and_asks_by() -> None:
     ]
 
 
+@pytest.mark.parametrize(("sources", "call"), [([1], "multicast"), ("all", "hold")])
+def test_a_clock_stepped_before_the_start_is_seen_at_the_start(sources: Any, call: str) -> None:
+    simulation = make(silent, sources=sources)
+    simulation.clock_step(1, 10.0)
+    simulation.advance(SECOND // 2)
+    assert [each[:2] for each in calls(simulation, 1)] == [("start", 10.0), (call, 10.0)]
+
+
+def test_a_clock_that_is_stepped_stays_so_for_the_next_life() -> None:
+    simulation = make(silent)
+    simulation.clock_step(1, 10.0)
+    simulation.at(SECOND // 4, lambda: simulation.crash(1))
+    simulation.at(SECOND // 4, lambda: simulation.clock_step(1, -2.0))
+    simulation.at(SECOND // 2, lambda: simulation.restart(1))
+    simulation.advance(3 * SECOND // 2)
+    assert [each[:2] for each in calls(simulation, 1)] == [("start", 8.5), ("round", 9.0)]
+
+
 def test_what_is_done_at_a_time_comes_before_all_else_of_that_instant() -> None:
     simulation = make(silent)
     order: list[Any] = []
