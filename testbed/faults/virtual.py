@@ -41,7 +41,7 @@ class VirtualPlayer:
         self._reached: set[NodeId] = set()
         self._interrupted = False
         self._losses = {
-            place: Loss(simulation, fault, timeline.targets[place], seed, place)
+            place: Loss(fault, timeline.targets[place], seed, place)
             for place, fault in enumerate(faults)
             if fault.kind == "loss"
         }
@@ -128,29 +128,26 @@ class VirtualPlayer:
         state = self.state
         quiet = not (state.cuts or state.down or state.severed or state.lossy)
         simulation.reaches = None if quiet else self._reaches
+        simulation.forwards = self._spares if state.lossy else None
 
     def _reaches(self, sender: NodeId, receiver: NodeId) -> bool:
-        if self.state.parted(sender, receiver):
-            return False
-        return not any(self._losses[place].hits(sender, receiver) for place in self.state.lossy)
+        return not self.state.parted(sender, receiver) and self._spares(receiver)
+
+    def _spares(self, where: NodeId | str) -> bool:
+        """Whether a datagram to that node, or at that router, is not lost to any fault."""
+        return not any(self._losses[place].hits(where) for place in self.state.lossy)
 
 
 class Loss:
     """The further loss of one fault, towards some nodes or at a router."""
 
-    def __init__(
-        self, simulation: Simulation, fault: Fault, targets: Sequence[int], seed: int, place: int
-    ) -> None:
-        self._graph = simulation.network.graph
-        self._router = fault.router
-        self._targets = frozenset(targets)
+    def __init__(self, fault: Fault, targets: Sequence[int], seed: int, place: int) -> None:
+        self._where: frozenset[NodeId | str] = frozenset(
+            targets if fault.router is None else (fault.router,)
+        )
         self._ratio = fault.loss_ratio or 0.0
         self._random = derive(seed, "fault loss", place).random
 
-    def hits(self, sender: NodeId, receiver: NodeId) -> bool:
-        """Whether a datagram is lost to it."""
-        if self._router is None:
-            concerned = receiver in self._targets
-        else:
-            concerned = self._router in self._graph.path(sender, receiver)
-        return concerned and self._random() < self._ratio
+    def hits(self, where: NodeId | str) -> bool:
+        """Whether a datagram to that node, or at that router, is lost to it."""
+        return where in self._where and self._random() < self._ratio

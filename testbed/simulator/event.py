@@ -61,6 +61,7 @@ from testbed.simulator.recorder import (
     What,
 )
 from testbed.simulator.sending import Reach, Sending
+from testbed.simulator.trees import Forwards
 
 ONE = {EVERYBODYS}
 """Stands for what a node has settled where there is one multicast to settle."""
@@ -80,8 +81,10 @@ class Simulation(Lives, Sending):
     Each of `sources` sends `messages` multicasts, the first `warm_up_s` after the start and
     `interval_s` between two; with "all" every node holds one multicast. `infected` counts the nodes
     that have delivered something, `failures` words what protocols did wrong. `reaches` may be set
-    to cut the network: what it says no to is lost as it is sent. `watch` is told of each node's
-    first delivery, and may set `missing`, the number of nodes that `until_all` waits for.
+    to cut the network: what it says no to is lost as it is sent. `forwards` may be set to have
+    routers lose something: of a multicast, one copy for all behind an output. `watch` is told of
+    each node's first delivery, and may set `missing`, the number of nodes that `until_all` waits
+    for.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Simulation(Lives, Sending):
         self.failures: list[str] = []
         self.paths = Paths(network, seed)
         self.reaches: Reach | None = None
+        self.forwards: Forwards | None = None
         self.watch: Callable[[NodeId], None] | None = None
         self._plugin = plugin
         self._seed = seed

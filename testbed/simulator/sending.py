@@ -13,8 +13,9 @@ from agents.registry import Plugin
 from agents.run import ProtocolError
 from agents.wire import HEADER_BYTES, MAX_BODY, encode
 from testbed.simulator.node import Flight, Node
-from testbed.simulator.paths import Paths
+from testbed.simulator.paths import Network, Paths
 from testbed.simulator.recorder import SEND
+from testbed.simulator.trees import Forwards
 
 Reach = Callable[[NodeId, NodeId], bool]
 """Whether what a node sends can get to another at all."""
@@ -23,9 +24,11 @@ Reach = Callable[[NodeId, NodeId], bool]
 class Sending:
     """What `Simulation` inherits; the fields are its own."""
 
+    network: Network
     now_ns: int
     paths: Paths
     reaches: Reach | None
+    forwards: Forwards | None
     _plugin: Plugin
     _home: list[int]
     _write: Callable[[tuple[Any, ...]], None]
@@ -43,6 +46,10 @@ class Sending:
         self._write((self.now_ns, me, SEND, to, 0, message))
         if to != me:
             if self.reaches is not None and not self.reaches(me, to):
+                return
+            if self.forwards is not None and not all(
+                map(self.forwards, self.network.graph.path(me, to))
+            ):
                 return
             path = self.paths[node.row + self._home[to]]
             if path is not None and path.still:  # most datagrams: a call and a loop less
@@ -69,7 +76,8 @@ class Sending:
         peer = groups.peer(group) if isinstance(action, Send) else groups.NEIGHBOURS
         self._write((self.now_ns, me, SEND, peer, 0, message))
         tree = self.paths.tree(self._home[me], group)
-        for to, late_ns in tree.carry(me, message.TYPE, HEADER_BYTES + len(message.body), ttl):
+        size = HEADER_BYTES + len(message.body)
+        for to, late_ns in tree.carry(me, message.TYPE, size, ttl, self.forwards):
             if self.reaches is not None and not self.reaches(me, to):
                 continue
             if late_ns:

@@ -22,6 +22,9 @@ from topologies.graph import Graph
 if TYPE_CHECKING:
     from testbed.simulator.paths import Crossing
 
+Forwards = Callable[[str], bool]
+"""Whether a router forwards a datagram; asked of a multicast for each copy that it makes."""
+
 NO_LIMIT = 256
 """Over every TTL, and more routers than the deepest network has."""
 
@@ -36,6 +39,8 @@ Late = Sequence[int]
 class Branch:
     """One output of a router: a subnet, or the link to another router."""
 
+    router: str
+    """Whose output it is."""
     port: Medium | None
     crossing: Crossing | None
     """Where it is counted; None but for the core."""
@@ -58,9 +63,16 @@ class Tree:
     receiver: Callable[[NodeId], Medium | None]
     """What is met on the way into a host."""
 
-    def carry(self, sender: NodeId, kind: int, size: int, ttl: int | None) -> Reached:
-        """Whom a multicast gets to, never its sender."""
-        walk = _Walk(self.receiver, kind, size)
+    def carry(
+        self,
+        sender: NodeId,
+        kind: int,
+        size: int,
+        ttl: int | None,
+        forwards: Forwards | None = None,
+    ) -> Reached:
+        """Whom a multicast gets to, never its sender; routers forward all unless asked."""
+        walk = _Walk(self.receiver, kind, size, forwards)
         late, bad = walk.pass_on(self.sender(sender), AT_ONCE, [])
         walk.arrive(self.nodes, sender, late)
         walk.forward(self.branches, NO_LIMIT if ttl is None else ttl, late, bad)
@@ -70,19 +82,26 @@ class Tree:
 class _Walk:
     """One multicast on its way. Corrupted copies go on, and nobody takes them."""
 
-    def __init__(self, receiver: Callable[[NodeId], Medium | None], kind: int, size: int) -> None:
+    def __init__(
+        self,
+        receiver: Callable[[NodeId], Medium | None],
+        kind: int,
+        size: int,
+        forwards: Forwards | None,
+    ) -> None:
         self.receiver = receiver
         self.what = kind, size
+        self.forwards = forwards
         self.reached: Reached = []
 
-    def pass_on(self, port: Medium | None, late: Late, bad: list[int]) -> tuple[Late, list[int]]:
+    def pass_on(self, port: Medium | None, late: Late, bad: Late) -> tuple[Late, Late]:
         """The copies, good and bad, after one port more."""
         if port is None:
             return late, bad
         worse = list(bad)
         return through(port, late, self.what[1], worse), worse
 
-    def forward(self, branches: tuple[Branch, ...], ttl: int, late: Late, bad: list[int]) -> None:
+    def forward(self, branches: tuple[Branch, ...], ttl: int, late: Late, bad: Late) -> None:
         copies = len(late) + len(bad)
         if ttl < 2 or not copies:
             return
@@ -90,9 +109,16 @@ class _Walk:
             if branch.crossing is not None:
                 tally = branch.crossing.tally
                 tally[self.what] = tally.get(self.what, 0) + copies
-            further, worse = self.pass_on(branch.port, late, bad)
+            good, worse = (self.forwarded(branch.router, each) for each in (late, bad))
+            further, worse = self.pass_on(branch.port, good, worse)
             self.arrive(branch.nodes, -1, further)
             self.forward(branch.branches, ttl - 1, further, worse)
+
+    def forwarded(self, router: str, copies: Late) -> Late:
+        """Those of the copies for one output that the router lets pass."""
+        if self.forwards is None:
+            return copies
+        return [late_ns for late_ns in copies if self.forwards(router)]
 
     def arrive(self, nodes: range, sender: NodeId, late: Late) -> None:
         for node in nodes:
@@ -125,7 +151,7 @@ def grow(
         for subnet in graph.subnets_of(router):
             if subnet.name in members and subnet.name != here:
                 way = crossing(source, subnet.name) if at_core else None
-                yield Branch(None, way, spans[subnet.name], ())
+                yield Branch(router, None, way, spans[subnet.name], ())
         for following in graph.neighbours(router):
             if following == above:
                 continue
@@ -134,7 +160,7 @@ def grow(
             further = tuple(outputs(following, came, router))
             if further:
                 way = crossing(source, following) if at_core else None
-                yield Branch(port(router, following), way, range(0), further)
+                yield Branch(router, port(router, following), way, range(0), further)
 
     nodes = spans[here] if here in members else range(0)
     return Tree(nodes, tuple(outputs(gateway, here, None)), sender, receiver)

@@ -105,3 +105,17 @@ def test_a_hierarchy_is_crossed_once_a_link() -> None:
     _, paths = carry(Network(graph), 0)
     crossed = sum(sum(each.packets.values()) for each in paths.crossings.values())
     assert crossed == len(graph.children(graph.core.name)) - 1
+
+
+def test_a_router_is_asked_once_for_each_output_and_loses_for_all_behind_it() -> None:
+    network = Network(DEEP)
+    tree = Paths(network, 1).tree(network.home[0], ALL)
+    asked: list[str] = []
+
+    def forwards(router: str) -> bool:
+        asked.append(router)
+        return router != "r1"
+
+    reached = tree.carry(0, KIND, 100, None, forwards)
+    assert {node for node, _ in reached} == {1, 8, 9}
+    assert sorted(asked) == ["r0", "r0", "r1", "r1", "r2"]
