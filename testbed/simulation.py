@@ -24,6 +24,7 @@ from testbed import collector, conclusion, health, metrics, results, round_engin
 from testbed.counters import Count
 from testbed.errors import UsageError, near
 from testbed.experiment import Cell, Experiment
+from testbed.faults import virtual
 from testbed.faults.batches import batches
 from testbed.faults.virtual import VirtualPlayer
 from testbed.outcome import Outcome
@@ -345,6 +346,8 @@ def simulate(
     A `thin` one has the metrics of each run in its table of runs, and no events.
     """
     check_size(experiment.cells, thin=thin)
+    for cell in experiment.cells:
+        virtual.check(cell.faults)
     results.remove_abandoned(folder)
     with results.new_run(folder, experiment.name, seed) as directory:
         simulated = EventSimulation(experiment, seed, progress, thin=thin)

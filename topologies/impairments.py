@@ -72,7 +72,7 @@ class Impairment:
             if name.endswith("_ms") and not 0 <= value < math.inf:
                 raise GraphError(f"{name} = {value}: give a finite number of milliseconds from 0")
         if self.rate_mbit is not None and not 0 < self.rate_mbit < math.inf:
-            raise GraphError(f"rate_mbit = {self.rate_mbit}: give a rate over 0, or leave it out")
+            raise GraphError(f"rate_mbit = {self.rate_mbit}: give a rate over 0, or none")
         if not 0 <= self.jitter_correlation < 1:
             raise GraphError(f"jitter_correlation = {self.jitter_correlation}: give 0 to below 1")
         if self.queue_packets is not None and not (
@@ -136,10 +136,11 @@ class Impairment:
 
 _DISTRIBUTIONS = get_args(Distribution)
 PERFECT = Impairment()
+_MAY_LACK = frozenset(field.name for field in fields(Impairment) if field.default is None)
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The fields that a text like `delay_ms=20,jitter_ms=5` names. Raises GraphError."""
+    """The fields that a text like `delay_ms=20,rate_mbit=none` names. Raises GraphError."""
     known = {field.name for field in fields(Impairment)}
     found: dict[str, Any] = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
@@ -152,11 +153,16 @@ def parse(text: str) -> dict[str, Any]:
     return found
 
 
-def _number(name: str, value: str) -> float | int:
+def _number(name: str, value: str) -> float | int | None:
+    """A field's value; `none` for one that need not have any."""
+    may_lack = name in _MAY_LACK
+    if may_lack and value == "none":
+        return None
     try:
         return int(value) if name == "queue_packets" else float(value)
     except ValueError as error:
-        raise GraphError(f"{name} = {value!r}: not a number; give one") from error
+        remedy = "give one, or none" if may_lack else "give one"
+        raise GraphError(f"{name} = {value!r}: not a number; {remedy}") from error
 
 
 class OfLinks(TypedDict):

@@ -51,7 +51,7 @@ class Drawing:
                 self._check_router(fault, fault.router)
                 if fault.kind != "loss":
                     links[place] = fault.router
-                    sides[place] = (frozenset(self._below(fault.router)),)
+                    sides[place] = (frozenset(self._below(fault, fault.router)),)
                 hit = ()
             else:
                 hit = self._nodes(fault, fault.nodes, rng, source)
@@ -157,8 +157,10 @@ class Drawing:
         taken: set[int] = set()
         for selector in fault.sets or ():
             side = self._nodes(fault, selector, rng, source, taken)
-            if taken & set(side):
-                raise UsageError(f"fault {fault}: a node is in two of the sets; take it out of one")
+            if twice := sorted(taken & set(side)):
+                raise UsageError(
+                    f"fault {fault}: node {twice[0]} is in two of the sets; take it out of one"
+                )
             taken |= set(side)
             sides.append(frozenset(side))
         if len(taken) == self.graph.nodes and len(sides) == 1:
@@ -179,9 +181,9 @@ class Drawing:
         if (places := after_source(selector)) is not None:
             return () if source is None else ((source + places) % self.graph.nodes,)
         everyone = range(self.graph.nodes)
-        pool = everyone if fault.within is None else self._below(fault.within)
+        pool = everyone if fault.within is None else self._below(fault, fault.within)
         if isinstance(selector, str):
-            return tuple(pool if selector == "all" else self._below(selector))
+            return tuple(pool if selector == "all" else self._below(fault, selector))
         if isinstance(selector, tuple):
             if wrong := [node for node in selector if node not in everyone]:
                 raise UsageError(
@@ -197,12 +199,12 @@ class Drawing:
             )
         return tuple(sorted(rng.sample(free, count)))
 
-    def _below(self, name: str) -> list[int]:
+    def _below(self, fault: Fault, name: str) -> list[int]:
         """The nodes of a subnet, or below a router."""
         graph = self.graph
         names = [*(s.name for s in graph.subnets), *(r.name for r in graph.routers)]
         if name not in names:
-            raise UsageError(f"fault: no subnet or router {name!r}; {near(name, names)}")
+            raise UsageError(f"fault {fault}: no subnet or router {name!r}; {near(name, names)}")
         if name in (subnet.name for subnet in graph.subnets):
             return [host.node for host in graph.hosts_of(name)]
         return [host.node for host in graph.hosts if name in _above(graph, host.node)]

@@ -14,7 +14,17 @@ from agents.seeds import derive
 from testbed.faults import Fault
 from testbed.faults.timeline import Playback, State, Step, Timeline
 from testbed.faults.weather import Weather
+from testbed.simulator import paths
 from testbed.simulator.event import Simulation
+
+
+def check(faults: Sequence[Fault]) -> None:
+    """Raises `UsageError` for weather that would end a simulation halfway."""
+    for number, fault in enumerate(faults, 1):
+        for row in fault.profile or ():
+            values = dict(row.fields)
+            limits = values.get("rate_mbit"), values.get("queue_packets")
+            paths.check(f"[[faults]] number {number}, {row}", *limits)
 
 
 class VirtualPlayer:

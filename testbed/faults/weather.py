@@ -6,7 +6,8 @@
     4,access_up,,0.2                         delay_ms = 20
 
 A row sets the fields of `topologies.impairments` that it names on a class of links, at a time since
-its fault began; an empty field stays what it was. `access` is the links between hosts and their
+its fault began; an empty field stays what it was, and `none` lifts a rate, a queue's limit and
+bursts. `access` is the links between hosts and their
 routers, `core` those of two routers, in both directions; with `_up` only the direction from the
 hosts to the core, with `_down` only the other. A single port is "h3" (into the host), "h3>" (out of
 it) or "r1>r0". What is under way when a row comes keeps its time.
@@ -41,6 +42,9 @@ class Row:
     link: str
     fields: tuple[tuple[str, Any], ...]
     """Of `Impairment`, with their new values."""
+
+    def __str__(self) -> str:
+        return f"weather at {self.time_s:g} s, {self.link}"
 
 
 def load(where: str, path: Path) -> tuple[Row, ...]:
@@ -102,7 +106,7 @@ def members(graph: Graph, link: str) -> list[str]:
         return [link]
     if link not in CLASSES:
         raise UsageError(
-            f"weather: no link {link!r}; {near(link, CLASSES)}, or a port like h1, h1> or r1>r0"
+            f"no link {link!r}; {near(link, CLASSES)}, or a port like h1, h1> or r1>r0"
         )
     kind, _, way = link.partition("_")
     found: list[str] = []
@@ -128,12 +132,12 @@ class Weather:
         """What a row, by its place, makes of the ports that it concerns. Raises `UsageError`."""
         row = self._rows[number]
         changed = {}
-        for name in members(self._graph, row.link):
-            before = self._now.get(name, self._at_first[name])
-            try:
+        try:
+            for name in members(self._graph, row.link):
+                before = self._now.get(name, self._at_first[name])
                 changed[name] = replace(before, **dict(row.fields))
-            except GraphError as error:
-                raise UsageError(f"weather at {row.time_s:g} s, {name}: {error}") from error
+        except (GraphError, UsageError) as error:
+            raise UsageError(f"{row}: {error}") from error
         self._now |= changed
         return changed
 
@@ -152,7 +156,11 @@ def check(graph: Graph, traces: Mapping[int, Sequence[Row]]) -> None:
     """
     owners: dict[str, int] = {}
     for number, rows in traces.items():
-        for name in needs(graph, [rows]):
+        try:
+            changed = needs(graph, [rows])
+        except UsageError as error:
+            raise UsageError(f"[[faults]] number {number}, {error}") from error
+        for name in changed:
             other = owners.setdefault(name, number)
             if other != number:
                 raise UsageError(

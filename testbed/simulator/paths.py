@@ -22,7 +22,7 @@ from testbed.errors import UsageError
 from testbed.medium import Medium
 from testbed.simulator.hops import AT_ONCE, through
 from testbed.simulator.trees import Tree, grow
-from topologies.graph import PERFECT, Graph, GraphError, Impairment
+from topologies.graph import Graph, GraphError, Impairment
 
 
 class Network:
@@ -30,7 +30,7 @@ class Network:
 
     def __init__(self, graph: Graph) -> None:
         for name, impairment in _impairments(graph):
-            _check(name, impairment)
+            check(name, impairment.rate_mbit, impairment.queue_packets)
         self.graph = graph
         groups = [graph.groups(node) for node in range(graph.nodes)]
         spans = spans_of(groups)
@@ -176,7 +176,7 @@ class Paths(dict[int, "Path | None"]):
         What is under way keeps its fate, and the draws of every port go on where they were.
         Raises `UsageError` for what is not modelled, `GraphError` where there is no such port.
         """
-        _check(name, impairment)
+        check(name, impairment.rate_mbit, impairment.queue_packets)
         graph = self.network.graph
         here, _, there = name.partition(">")
         routers = [router.name for router in graph.routers]
@@ -232,10 +232,10 @@ def _impairments(graph: Graph) -> list[tuple[str, Impairment]]:
     return found
 
 
-def _check(name: str, impairment: Impairment) -> None:
-    for field in ("rate_mbit", "queue_packets"):
-        value = getattr(impairment, field)
-        if value != getattr(PERFECT, field):
+def check(name: str, rate_mbit: float | None, queue_packets: int | None) -> None:
+    """Raises `UsageError` for what is not modelled of a link."""
+    for field, value in (("rate_mbit", rate_mbit), ("queue_packets", queue_packets)):
+        if value is not None:
             raise UsageError(
                 f"{name}: {field} = {value} is not simulated (all else of a link is); leave it "
                 "out, or emulate: testbed run"

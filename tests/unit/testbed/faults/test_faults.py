@@ -95,7 +95,7 @@ def test_a_slip_is_named_with_its_remedy_in_one_line(table: Any, remedy: str) ->
     ("fault", "run", "remedy"),
     [
         ('kind = "kill"\nat_s = 0\nnodes = [8]', "", "no node 8; there are 0..7"),
-        ('kind = "kill"\nat_s = 0\nnodes = "s9"', "", "no subnet or router 's9'"),
+        ('kind = "kill"\nat_s = 0\nnodes = "s9"', "", "kill s9 at_s 0: no subnet or router 's9'"),
         ('kind = "kill"\nat_s = 0\nnodes = 0.01', "", "0.01 is 0 nodes"),
         ('kind = "kill"\nat_s = 0\nnodes = "source+%s"' % ("9" * 5000), "", "no subnet or router"),
         ('kind = "loss"\nat_s = 0\nloss_ratio = 1.0\nrouter = "s1"', "", "there are r0, r1, r2"),
@@ -105,7 +105,7 @@ def test_a_slip_is_named_with_its_remedy_in_one_line(table: Any, remedy: str) ->
         ('kind = "flap"\nat_s = 0\nrouter = "r0"\nshare = 0.5\nperiod_s = 1', "", "r0 is the core"),
         ('kind = "kill"\nat_s = 0\nnodes = 5\nwithin = "s1"', "", "drawn from 4"),
         ('kind = "kill"\nat_s = 0\nnodes = 8', "", "no node is left to multicast"),
-        ('kind = "partition"\nat_s = 0\nsets = ["s1", "r1"]', "", "in two of the sets"),
+        ('kind = "partition"\nat_s = 0\nsets = ["s1", "r1"]', "", "node 0 is in two of the sets"),
         ('kind = "partition"\nat_s = 0\nsets = ["all"]', "", "leave some out"),
         ('kind = "kill"\nat_s = 0\nnodes = 1', 'kind = "saturated"', "not in runs of kind"),
         ('kind = "kill"\nat_s = 0\nnodes = 1', 'round_s = "auto"', "has no rounds to count"),

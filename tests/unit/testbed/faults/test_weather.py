@@ -55,6 +55,8 @@ def test_csv_and_toml_say_the_same_in_the_order_of_time(tmp_path: Path) -> None:
         (" time_s,link,delay_ms\nsoon,core,20\n", r"time_s = 'soon': give seconds from 0"),
         ("time_s,link,delay\n0,core,20\n", r"unknown impairment 'delay'; did you mean delay_ms"),
         ("time_s,link,delay_ms\n0,core,\n", "changes nothing; name a field"),
+        ("time_s,link,delay_ms\n0,core,none\n", r"delay_ms = 'none': not a number; give one$"),
+        ("time_s,link,rate_mbit\n0,core,no\n", r"rate_mbit = 'no': .*; give one, or none$"),
     ],
 )
 def test_a_trace_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -96,6 +98,21 @@ def test_rows_change_what_they_name_and_leave_the_rest(tmp_path: Path) -> None:
     assert weather.end() == {}
 
 
+@pytest.mark.parametrize("name", ["day.csv", "day.toml"])
+def test_none_lifts_what_a_row_before_has_limited(tmp_path: Path, name: str) -> None:
+    csv = "time_s,link,rate_mbit,queue_packets,loss_ratio,burst_packets\n"
+    csv += "0,core,1,10,0.2,4\n1,core,none,none,,none\n"
+    limits = "rate_mbit = 1\nqueue_packets = 10\nloss_ratio = 0.2\nburst_packets = 4"
+    none = 'rate_mbit = "none"\nqueue_packets = "none"\nburst_packets = "none"'
+    toml = f"[[at]]\ntime_s = 0\nlink = 'core'\n{limits}\n"
+    toml += f"[[at]]\ntime_s = 1\nlink = 'core'\n{none}\n"
+    rows = load("x", trace(tmp_path, csv if name.endswith("csv") else toml, name))
+    weather = Weather(GRAPH, rows)
+    limited = Impairment(loss_ratio=0.2, burst_packets=4, rate_mbit=1, queue_packets=10)
+    assert set(weather.take(0).values()) == {limited}
+    assert set(weather.take(1).values()) == {Impairment(loss_ratio=0.2)}
+
+
 def test_what_ports_may_become_is_known_beforehand(tmp_path: Path) -> None:
     later = needs(GRAPH, [load("x", trace(tmp_path, CSV))])
     assert set(later) == {"r0>r1", "r0>r2", "r1>r0", "r2>r0", "h1>", "h2>"}
@@ -113,7 +130,7 @@ def test_a_link_that_is_not_there_is_refused_before_the_run(tmp_path: Path) -> N
     trace(tmp_path, "time_s,link,delay_ms\n0,cor,20\n")
     table = {"kind": "weather", "at_s": 0, "profile": "day.csv"}
     (fault,) = faults.parse("x", [table], tmp_path)
-    with pytest.raises(UsageError, match=r"no link 'cor'; did you mean core"):
+    with pytest.raises(UsageError, match=r"number 1, weather at 0 s, cor: no link 'cor'; did"):
         check(
             [fault],
             GRAPH,
