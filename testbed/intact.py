@@ -7,7 +7,7 @@ A directory may be of another version, cut off, edited by hand, or hostile. Each
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,47 @@ NUMBERS = frozenset(
 """Columns that are counted with, in whichever table."""
 
 TRUTHS = frozenset({"voided"})
+
+
+NUMBER, WHOLE, TEXT, TABLE = "a number", "a whole number", "a text", "a JSON object"
+OPTIONAL = "a number or null"
+_LIMIT = 2**63
+"""No number in a manifest comes near; 1e308, or 400 digits, would overflow where it is used."""
+
+KINDS: dict[str, Callable[[Any], bool]] = {
+    NUMBER: lambda value: isinstance(value, int | float) and abs(value) < _LIMIT,
+    WHOLE: lambda value: isinstance(value, int) and abs(value) < _LIMIT,
+    TEXT: lambda value: isinstance(value, str),
+    TABLE: lambda value: isinstance(value, dict),
+    OPTIONAL: lambda value: value is None or KINDS[NUMBER](value),
+}
+
+_STEP = {"do": TEXT, "nodes": [WHOLE]}
+_CELL = {
+    "index": WHOLE,
+    "protocol": TEXT,
+    "options": TABLE,
+    "topology": TEXT,
+    "parameters": TABLE,
+    "nodes": WHOLE,
+    "loss_ratio": NUMBER,
+    "timing": TEXT,
+    "run": {"kind": TEXT, "messages": WHOLE, "interval_s": NUMBER},
+    "faults": [{"kind": TEXT, "at_s": OPTIONAL, "for_s": OPTIONAL}],
+}
+MANIFEST = {
+    "experiment": {"name": TEXT, "cells": [_CELL]},
+    "data_types?": [WHOLE],
+    "timelines?": [
+        {
+            "runs": [WHOLE],
+            "steps": [{"at_s": NUMBER, **_STEP}],
+            "played?": [{"at_ns": WHOLE, **_STEP}],  # on hosts
+        }
+    ],
+}
+"""What readers of a manifest count on: kinds by name, a list with the one kind of its elements;
+what has a `?` may be missing."""
 
 
 class RunError(UsageError):
@@ -78,6 +119,29 @@ def manifest(found: Mapping[str, Any], path: Path, version: int) -> None:
     experiment = found.get("experiment")
     if not isinstance(experiment, dict) or not isinstance(experiment.get("name"), str):
         raise RunError(f"{path}: names no experiment; restore it or run again")
+    for misfit in _misfits(found, MANIFEST):
+        raise RunError(f"{path}: {misfit}; restore it or run again")
+
+
+def _misfits(value: Any, shape: Any, where: str = "") -> Iterator[str]:
+    """Each place at which a value is not of its shape, and why."""
+    if isinstance(shape, str):
+        if not KINDS[shape](value):
+            yield f"{where} is {repr(value)[:20]}, not {shape}"
+    elif not isinstance(value, type(shape)):
+        kind = "a JSON list" if isinstance(shape, list) else TABLE
+        yield f"{where} is {repr(value)[:20]}, not {kind}"
+    elif isinstance(shape, list):
+        for place, each in enumerate(value):
+            yield from _misfits(each, shape[0], f"{where}[{place}]")
+    else:
+        for key, inner in shape.items():
+            name = key.rstrip("?")
+            path = f"{where}.{name}".lstrip(".")
+            if name in value:
+                yield from _misfits(value[name], inner, path)
+            elif name == key:
+                yield f"{path} is missing"
 
 
 def health(found: Mapping[str, Any], path: Path) -> None:

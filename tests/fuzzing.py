@@ -40,6 +40,7 @@ from testbed.intact import RunError
 from testbed.kernel import nft
 from testbed.sweep import plan
 from testbed.tables import COLUMNS
+from tests import fuzzing_manifests as manifests
 from tests import fuzzing_messages as messages
 from topologies import two_subnets
 
@@ -154,11 +155,15 @@ _GRAPH = two_subnets.build(hosts=2)
 
 
 def _manifest(data: bytes) -> None:
+    """Beside whole tables, and as far as what its readers take out of it."""
     path = _file("run/manifest.json", data)
     try:
-        redraw.tables_of(path.parent)
+        found = redraw.tables_of(path.parent)
     except RunError as error:
         assert "\n" not in str(error)
+        return
+    for tables in found:
+        manifests.take_out(tables)
 
 
 def _health(data: bytes) -> None:
@@ -304,8 +309,9 @@ def _verdict_sample() -> bytes:
 
 
 def _targets() -> dict[str, Target]:
-    for name in ("trace", "run", "validation", "trials/latency/1", _PLAN.folder(SCRATCH)):
+    for name in ("trace", "validation", "trials/latency/1", _PLAN.folder(SCRATCH)):
         (SCRATCH / name).mkdir(parents=True, exist_ok=True)
+    manifest = manifests.whole_run(SCRATCH / "run")
     shipped = [path.read_bytes() for path in sorted(document.FOLDER.glob("*.toml"))]
     listings = [
         b'{"nftables": ' + path.read_bytes() + b"}"
@@ -324,7 +330,8 @@ def _targets() -> dict[str, Target]:
         "experiment TOML": Target(_toml, shipped),
         "weather CSV": Target(partial(_weather, "day.csv"), traces),
         "weather TOML": Target(partial(_weather, "day.toml"), [_WEATHER_TOML]),
-        "manifest": Target(_manifest, [_manifest_sample(), _manifest_sample(runs=["a", "b"])]),
+        "manifest": Target(_manifest, [manifest, _manifest_sample(runs=["a", "b"])]),
+        "manifest, whole JSON": Target(manifests.feeder(SCRATCH / "run"), [b"1"]),
         "ledger": Target(_ledger, [_ledger_sample(), _ledger_sample(spoilt="/")]),
         "sweep.json": Target(_sweep, [json.dumps(_PLAN.document()).encode()]),
         "manifest of a trial": Target(_trial, [_trial_sample()]),

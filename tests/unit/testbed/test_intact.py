@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,6 +32,22 @@ def manifest(**changes: object) -> Damage:
     def change(run: Path) -> None:
         file = run / "manifest.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return change
+
+
+def cell(**changes: object) -> Damage:
+    """Fields of the first cell; None takes one away."""
+
+    def change(run: Path) -> None:
+        file = run / "manifest.json"
+        document = json.loads(file.read_text())
+        first = document["experiment"]["cells"][0]
+        for name, value in changes.items():
+            first.pop(name)
+            if value is not None:
+                first[name] = value
+        file.write_text(json.dumps(document))
 
     return change
 
@@ -65,6 +82,17 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "older format": (manifest(format=1), "this version reads"),
     "no format": (manifest(format=None), "format None"),
     "no experiment": (manifest(experiment=[]), "names no experiment"),
+    "a cell of nothing": (cell(index=None), "experiment.cells[0].index is missing"),
+    "a text for a number": (cell(nodes="many"), "cells[0].nodes is 'many', not a whole number"),
+    "a list for settings": (cell(run=[]), "cells[0].run is [], not a JSON object"),
+    "no faults": (cell(faults=7), "cells[0].faults is 7, not a JSON list"),
+    "a fault of nothing": (cell(faults=[{}]), "cells[0].faults[0].kind is missing"),
+    "a timeline of nothing": (manifest(timelines=[{}]), "timelines[0].runs is missing"),
+    "a step at no time": (
+        manifest(timelines=[{"runs": [1], "steps": [{"at_s": float("nan")}]}]),
+        "timelines[0].steps[0].at_s is nan, not a number",
+    ),
+    "types by name": (manifest(data_types=["PushRumour"]), "not a whole number"),
     "validation of nothing": (manifest(runs=[7]), "runs are named by text"),
     "validation of a run that is gone": (manifest(runs=["/nowhere"]), "missing"),
     "garbage for JSON": (replaced("manifest.json", b"{"), "not JSON"),
@@ -92,7 +120,7 @@ def test_a_damaged_run_is_one_line_and_an_error_of_usage(
     shutil.copytree(whole, run)
     damage, words = DAMAGES[name]
     damage(run)
-    with pytest.raises(RunError, match=words):
+    with pytest.raises(RunError, match=re.escape(words)):
         redraw.redraw(run)
     assert main(["plot", str(run)]) == 2
     out, said = capfd.readouterr()

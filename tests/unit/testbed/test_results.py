@@ -24,7 +24,7 @@ def write_whole(folder: Path, experiment: str = "latency", seed: int = 7) -> Pat
     with results.new_run(folder, experiment, seed) as directory:
         for name in results.TABLES:
             directory.write_table(name, pd.DataFrame(columns=list(COLUMNS[name])))
-        named = {"experiment": {"name": experiment}, "seed": seed}
+        named = {"experiment": {"name": experiment, "cells": []}, "seed": seed}
         directory.write_json("manifest.json", {"format": results.FORMAT, **named})
         directory.write_json("health.json", {"ok": True, "reasons": [], "unexplained": []})
         return directory.finish()
