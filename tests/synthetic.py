@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from testbed.judging import naks, notes
+from testbed.measures import notes, srm_losses
 from testbed.simulator.reference import Epidemic, draw
 from testbed.tables import COLUMNS, RunTables
 
@@ -154,7 +154,7 @@ def recovery(
                     "run": run,
                     "event": "note",
                     "value": when,
-                    **notes.fields(naks.DELAY),
+                    **notes.fields(srm_losses.DELAY),
                 }
                 events.append(noted)
             answer = {**name, "time_ns": at + 8 * delay_ns, "host": 0, "type": 0x33}

@@ -13,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from testbed import metrics
-from testbed.judging import naks, rules, selection, stats, statuses
+from testbed.judging import naks, rules, selection, stats
 from testbed.judging.claim import Claim, Part
 from testbed.judging.engines import Engines
 from testbed.judging.selection import Arm
 from testbed.judging.stats import Estimate, Interval
 from testbed.judging.verdict import Finding
+from testbed.measures import srm_losses, statuses
 from testbed.tables import RunTables
 from testbed.theory import srm_star
 
@@ -104,7 +105,7 @@ def predict(conditions: Mapping[str, Any]) -> dict[str, float]:
 
 
 def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
-    srm, rmtp = (stand_in.get(name, name) for name in (naks.PROTOCOL, statuses.PROTOCOL))
+    srm, rmtp = (stand_in.get(name, name) for name in (srm_losses.PROTOCOL, statuses.PROTOCOL))
     findings = [assess_sizes(arm) for arm in naks.lost_by_all(tables, srm) if naks.plain(arm)]
     if not findings:
         missing = "no run of srm, nothing switched off, in which all lost a packet"

@@ -20,6 +20,7 @@ from testbed.judging.engines import Engines
 from testbed.judging.selection import Arm
 from testbed.judging.stats import Estimate, Interval
 from testbed.judging.verdict import Finding
+from testbed.measures import srm_losses
 from testbed.tables import RunTables
 from testbed.theory import srm_star
 
@@ -120,17 +121,17 @@ def relieved(group: int, until: float = 60.0) -> float:
     window ends at (C1 + C2) 2^i. Without backoff there is a new one every C1 + C2 delays.
     relieved(16) = 0.047
     """
-    length, at = 4.0, naks.LATE
+    length, at = 4.0, srm_losses.LATE
     fewer, i = 0.0, 2
     while at < until:
         fewer += srm_star.requests(group, C2 * 2.0**i) * min(1.0, (until - at) / (length * 2**i))
         at += length * 2**i
         i += 1
-    return fewer / (srm_star.requests(group, C2) * (until - naks.LATE) / length)
+    return fewer / (srm_star.requests(group, C2) * (until - srm_losses.LATE) / length)
 
 
 def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
-    arms = naks.lost_by_all(tables, stand_in.get(naks.PROTOCOL, naks.PROTOCOL))
+    arms = naks.lost_by_all(tables, stand_in.get(srm_losses.PROTOCOL, srm_losses.PROTOCOL))
     soon = [arm for arm in arms if not naks.slow(arm)]
     late = [arm for arm in arms if naks.slow(arm)]
     findings = [assess_storm(arm) for arm in soon if naks.plain(arm, but="randomness")]

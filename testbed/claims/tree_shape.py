@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 
 from testbed import metrics
-from testbed.judging import cuts, selection
+from testbed.judging import selection
 from testbed.judging.claim import Claim, Part
 from testbed.judging.engines import Engines
 from testbed.judging.selection import Arm
 from testbed.judging.stats import Estimate, Interval, tested
 from testbed.judging.verdict import Finding
+from testbed.measures import cuts
 from testbed.tables import RunTables
 from testbed.theory import k_ary_tree
 

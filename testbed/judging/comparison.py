@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from testbed import metrics
-from testbed.judging import stats, streams, variants
+from testbed.judging import stats, variants
 from testbed.judging.stats import Estimate
+from testbed.measures import streams
 from testbed.tables import RunTables
 
 LEVEL = 0.95

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging import streams
+from testbed.measures import streams
 from testbed.tables import RunTables
 
 UNIT = "ratio of multicasts"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from testbed.judging.spread import last_infection_ns, periods_to
+from testbed.measures.spread import last_infection_ns, periods_to
 from testbed.tables import RunTables
 
 UNIT = "datagrams per period"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.streams import of_streams
+from testbed.measures.streams import of_streams
 from testbed.tables import RunTables
 
 UNIT = "packets per period and multicast"

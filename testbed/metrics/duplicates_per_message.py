@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from agents.parts.buffer import DUPLICATES
-from testbed.judging import notes, streams
+from testbed.measures import notes, streams
 from testbed.tables import RunTables
 
 UNIT = "copies per multicast"

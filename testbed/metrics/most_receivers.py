@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging import cuts, streams
+from testbed.measures import cuts, streams
 from testbed.tables import RunTables
 
 UNIT = "nodes"

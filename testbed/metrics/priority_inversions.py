@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from agents.parts.buffer import INVERSIONS
-from testbed.judging import notes
+from testbed.measures import notes
 from testbed.tables import RunTables
 
 UNIT = "rumours per packet"

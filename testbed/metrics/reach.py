@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.spread import no_stream
+from testbed.measures.spread import no_stream
 from testbed.tables import RunTables
 
 UNIT = "ratio of nodes"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.naks import per_run
+from testbed.measures.srm_losses import per_run
 from testbed.tables import RunTables
 
 UNIT = "repairs"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.spread import periods_to
+from testbed.measures.spread import periods_to
 from testbed.tables import RunTables
 
 UNIT = "periods"

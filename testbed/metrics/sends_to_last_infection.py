@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from testbed.judging.spread import last_infection_ns
+from testbed.measures.spread import last_infection_ns
 from testbed.tables import RunTables
 
 UNIT = "messages"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.statuses import per_multicast
+from testbed.measures.statuses import per_multicast
 from testbed.tables import RunTables
 
 UNIT = "status messages per multicast"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging import streams
-from testbed.judging.spread import delays
+from testbed.measures import streams
+from testbed.measures.spread import delays
 from testbed.tables import RunTables
 
 UNIT = "periods"

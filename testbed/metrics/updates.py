@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.spread import sends
+from testbed.measures.spread import sends
 from testbed.tables import RunTables
 
 UNIT = "messages per node"

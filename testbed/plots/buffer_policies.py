@@ -19,7 +19,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from agents.parts.buffer import POLICIES
 from testbed import metrics, plotting
-from testbed.judging import stats, streams, variants
+from testbed.judging import stats, variants
+from testbed.measures import streams
 from testbed.tables import RunTables
 from testbed.theory.even_copies import even_copies
 

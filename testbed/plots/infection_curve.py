@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from testbed import plotting
 from testbed.judging import rules
 from testbed.judging.selection import Arm, dissemination
-from testbed.judging.spread import delays
+from testbed.measures.spread import delays
 from testbed.tables import RunTables
 from testbed.theory import logistic
 

@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from testbed import metrics, plotting
-from testbed.judging import cuts, streams, variants
+from testbed.judging import variants
+from testbed.measures import cuts, streams
 from testbed.tables import RunTables
 
 TITLE = "an interior node of the tree dies"

@@ -17,6 +17,7 @@ from testbed import plotting
 from testbed.claims.nak_storm import alike
 from testbed.judging import naks
 from testbed.judging.selection import Arm
+from testbed.measures import srm_losses
 from testbed.tables import RunTables
 
 TITLE = "requests while a repair is long in coming"
@@ -100,6 +101,6 @@ def _times(tables: Sequence[RunTables], arm: Arm, nodes: int) -> list[NDArray[np
     Without those of runs in which no copy came through to tell the delay by.
     """
     rows = arm.healthy[arm.healthy["nodes"] == nodes]
-    names = rows[["directory", *naks.NAME]].astype(int).itertuples(index=False, name=None)
-    times = [naks.request_times(tables[place], loss) for place, *loss in names]
+    names = rows[["directory", *srm_losses.NAME]].astype(int).itertuples(index=False, name=None)
+    times = [srm_losses.request_times(tables[place], loss) for place, *loss in names]
     return [each for each in times if np.isfinite(each).all()]

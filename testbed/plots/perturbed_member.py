@@ -21,7 +21,8 @@ from matplotlib.ticker import PercentFormatter
 
 from testbed import plotting
 from testbed.faults.drawing import SLOW_PERIOD_S
-from testbed.judging import stats, streams, variants
+from testbed.judging import stats, variants
+from testbed.measures import streams
 from testbed.tables import RunTables
 
 TITLE = "what a member that sleeps does to the others"

@@ -13,7 +13,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from testbed import metrics, plotting
-from testbed.judging import selection, stats, statuses
+from testbed.judging import selection, stats
+from testbed.measures import statuses
 from testbed.tables import RunTables
 
 TITLE = "RMTP: status messages for each multicast"

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from testbed import plotting
-from testbed.judging import cuts, streams, variants
+from testbed.judging import variants
+from testbed.measures import cuts, streams
 from testbed.tables import RunTables
 
 TITLE = "what a dead sender's multicasts come to"

@@ -22,7 +22,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 from agents import registry
 from agents.options import describe, make
 from testbed import plots, plotting
-from testbed.judging import comparison, streams, variants
+from testbed.judging import comparison, variants
+from testbed.measures import streams
 from testbed.plotting import Looks
 from testbed.tables import RunTables
 

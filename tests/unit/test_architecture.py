@@ -23,7 +23,7 @@ Files = dict[str, str]
 PURE_AGENTS = {*purity.AGENTS, "seeds", "timing"}
 
 KNOWS_MININET = re.compile(r"topologies/mn\.py|testbed/(network|shaping)/.*\.py|testbed/shell\.py")
-PURE_FOLDERS = re.compile(r"testbed/(metrics|theory|claims|plots)/.*\.py")
+PURE_FOLDERS = re.compile(r"testbed/(measures|metrics|theory|claims|plots)/.*\.py")
 STARTS_THINGS = {
     *("asyncio", "concurrent", "ctypes", "mininet", "multiprocessing", "os", "pty", "signal"),
     *("socket", "subprocess", "threading"),
@@ -117,6 +117,16 @@ def judging_starts_nothing(files: Files) -> list[str]:
     return found
 
 
+def measuring_does_not_judge(files: Files) -> list[str]:
+    """What is measured is the same whoever judges it: claims need metrics, never the reverse."""
+    return [
+        f"{path} imports {name}"
+        for path, text in python(files, r"testbed/(measures|metrics)/.*\.py").items()
+        for name in imports(text)
+        if name.startswith(("testbed.judging", "testbed.claims"))
+    ]
+
+
 def _file_of(name: str, files: Files) -> str | None:
     path = name.replace(".", "/")
     above = path.rpartition("/")[0]
@@ -197,6 +207,8 @@ BAD: list[tuple[Rule, Files]] = [
         judging_starts_nothing,
         {"testbed/metrics/x.py": "from testbed import y", "testbed/y.py": "import socket"},
     ),
+    (measuring_does_not_judge, {"testbed/metrics/x.py": "from testbed.judging import stats"}),
+    (measuring_does_not_judge, {"testbed/measures/x.py": "import testbed.claims.load"}),
     (few_know_mininet, {"testbed/counters.py": "from mininet.net import Mininet"}),
     (nothing_imports_the_command_line, {"testbed/lab.py": "from testbed import cli"}),
     (files_are_short, {"testbed/x.py": "x = 1\n" * (LONGEST + 1)}),

@@ -12,8 +12,8 @@ import pytest
 from agents.parts.trees import Trees
 from testbed import claims, experiment, metrics, results, simulation
 from testbed.claims.tree_shape import CUT_RUNS, DEPTH_RUNS, LOAD_RUNS, RUNS
-from testbed.judging import cuts, streams
 from testbed.judging.verdict import INCONCLUSIVE, REFUTED, SUPPORTED
+from testbed.measures import cuts, streams
 from testbed.progress import Progress
 from testbed.tables import RunTables
 

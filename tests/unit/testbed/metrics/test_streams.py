@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from testbed import metrics, summary
-from testbed.judging import streams
+from testbed.measures import streams
 from testbed.tables import RunTables
 from tests import synthetic
 

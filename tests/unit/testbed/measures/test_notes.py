@@ -10,7 +10,7 @@ import pytest
 
 from agents.parts.buffer import AGE_AT_LOSS, DUPLICATES, INVERSIONS
 from testbed import collector, metrics
-from testbed.judging import notes
+from testbed.measures import notes
 from testbed.simulator.recorder import NOTE, Recorder, note
 from tests.synthetic import noted
 

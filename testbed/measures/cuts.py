@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from agents.parts.tree_messages import TreeAttach
-from testbed.judging import streams
+from testbed.measures import streams
 from testbed.tables import RunTables
 from testbed.theory import k_ary_tree
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from testbed.judging.spread import of_correct
+from testbed.measures.spread import of_correct
 from testbed.tables import RunTables
 
 NAME = ["run", "origin", "sequence"]
