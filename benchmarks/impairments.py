@@ -7,10 +7,11 @@ Parts: loss, bursts, jitter, correlation, order (reordering, duplication, corrup
 the queue limit), limits. Each figure has n and the interval that chance allows (familywise error
 1e-4 over all of a backend). Two bounds are the project's: 0.002 from the loss asked for, with so
 many datagrams that chance exceeds it as seldom; delays to 0.5 ms at the median and 2 ms at p99, at
-5,000 packets a second, beyond that interval. Limits are the highest rate at which the backend does
-not complain of itself, and what it adds to a constant delay. With each figure is how many
-datagrams a second were sent, at the least: where it is to hold at more, or the backend complains of
-itself, its part is inconclusive. The exit status is 1 when a figure is wrong.
+5,000 packets a second, beyond that interval. Limits are the highest rate tried that is borne, what
+gave out above it (the sender, who cannot keep pace, or the backend), and what the backend adds to a
+constant delay, where it gives one. With each figure is how many datagrams a second were sent,
+at the least: where it is to hold at more, or the backend complains of itself, its part is
+inconclusive. The exit status is 1 when a figure is wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ BIAS = 0.002
 """How far from the ratio asked for a loss may be: `weather.enough` says how many datagrams show it.
 2.9 million for the five ratios: a minute with nftables, 6 minutes with nfqueue."""
 DELAYED_PER_S = 5_000
-TRIED_PER_S = (5_000, 8_000, 10_000, 12_000, 15_000, 20_000)
+TRIED_PER_S = tuple(1000 * k for k in (5, 8, 10, 12, 15, 20, 30, 40, 60, 80, 120))
 
 Part = Callable[[Run, int], list[Figure]]
 """A measurement; the number divides how much is sent."""
@@ -107,22 +108,30 @@ PARTS: dict[str, tuple[Part, str]] = {
 
 
 def limits(backend: str, less: int) -> dict[str, Any]:
-    """The highest rate tried that is borne, and the lateness of 20 ms at 5,000 a second."""
-    what = Impairment(delay_ms=20)
-    best = 0
+    """The highest rate tried that is borne, what gives out above it, and the lateness of 20 ms at
+    5,000 a second. A backend without delays loses a tenth instead."""
+    delays = can(backend, "delay_ms")
+    what = Impairment(delay_ms=20) if delays else Impairment(loss_ratio=0.1)
+    best, gave_out = 0, "nothing"
     late: dict[str, float] = {}
     for per_s in TRIED_PER_S:
         run = Run(backend)
-        sample = run.paced(what, per_s * 4 // less, per_s)
-        if per_s == DELAYED_PER_S:
+        sample = run(what, per_s * 4 // less, per_s, late_ms=weather.P99_MS)
+        if delays and per_s == DELAYED_PER_S:
             points = np.quantile(sample.late_ms, [0.5, 0.99, 0.999]) - 20
             late = dict(
                 zip(("p50_ms", "p99_ms", "p99.9_ms"), points.round(3).tolist(), strict=True)
             )
-        if run.doubts or weather.lost(sample):
+        missing = weather.lost(sample)
+        lost = weather.share("loss", what.loss_ratio, missing, sample.sent, len(TRIED_PER_S))
+        if sample.doubts or not lost.right:
+            gave_out = f"the backend at {per_s}: " + "; ".join(sample.doubts or [str(lost)])
+            break
+        if sample.per_s < weather.PACE * per_s:
+            gave_out = f"the sender, at {sample.per_s:.0f}"
             break
         best = per_s
-    return {"packets_per_s": best, "added": late}
+    return {"packets_per_s": best, "gave_out": gave_out, "added": late}
 
 
 def can(backend: str, field: str) -> bool:
@@ -147,7 +156,7 @@ def measure(backend: str, parts: list[str], less: int, ratios: Sequence[float]) 
             doubts += [f"{name}: {doubt}" for doubt in run.doubts]
             print(f"{backend}: {name} measured", file=sys.stderr)
     found: dict[str, Any] = {"backend": backend, "figures": figures, "doubts": doubts}
-    if "limits" in parts and can(backend, "delay_ms"):
+    if "limits" in parts:
         found["limits"] = limits(backend, less)
     return found
 
@@ -191,10 +200,11 @@ def table(results: list[dict[str, Any]]) -> None:
                 f"{span:<20}{figure['n']:>9}{figure['per_s']:>9}{verdict}"
             )
         if "limits" in each:
-            added = ", ".join(
-                f"{name} {value:g}" for name, value in each["limits"]["added"].items()
-            )
-            print(f"  borne: {each['limits']['packets_per_s']} packets/s; added to 20 ms: {added}")
+            found = each["limits"]
+            print(f"  borne: {found['packets_per_s']} packets/s; gave out: {found['gave_out']}")
+            added = ", ".join(f"{name} {value:g}" for name, value in found["added"].items())
+            if added:
+                print(f"  added to 20 ms: {added}")
         for doubt in each["doubts"]:
             print(f"  inconclusive: {doubt}")
 
