@@ -4,7 +4,8 @@ A stream at a steady rate. On the left a panel a protocol: deliveries per second
 sleeps the greatest share of the time, and the mean of the others, over time. On the right the mean
 and the variance of the others against that share, a line a protocol; share 0 is the same runs
 before anybody sleeps. Where the source waits for everybody's acknowledgement one sleeper slows all
-of them [Birman et al., ACM TOCS 17(2), 1999].
+of them [Birman et al., ACM TOCS 17(2), 1999]; under RMTP it waits for those who report to itself,
+once they are a window behind.
 """
 
 from __future__ import annotations
@@ -105,13 +106,15 @@ def _footnote(cells: Sequence[Cell]) -> str:
         return plotting.either(cell.cell[name] for cell in cells)
 
     periods = plotting.either(f"{c.fault['period_s'] or SLOW_PERIOD_S:g}" for c in cells)
+    places = plotting.either(str(cell.fault["nodes"]) for cell in cells)
     losses = plotting.either(f"{float(cell.cell['loss_ratio']):.0%}" for cell in cells)
     sources = plotting.either(cell.cell["run"]["sources"] for cell in cells)
     return (
         f"n = {plotting.either(len(cell.others) for cell in cells)} runs, in windows of {BIN_S:g} "
         "s; the variance is over windows, members and runs. Share 0: before the sleep. Bars: 95% "
         "interval of the mean, from three runs on. A member is stopped once in every "
-        f"{periods} s. {plotting.either((c.evidence for c in cells), 'and')}, "
+        f"{periods} s; who sleeps: nodes = {places}. "
+        f"{plotting.either((c.evidence for c in cells), 'and')}, "
         f"{of_all('topology')}, N = {of_all('nodes')}, loss {losses}, {sources} "
         f"source{'s' * (sources != 'one')}."
     )

@@ -294,10 +294,10 @@ def test_a_bad_option_is_worded_like_this(setting: str, says: str) -> None:
 
 def test_a_list_of_figures_of_a_fault_is_an_axis() -> None:
     cells = experiment.load(
-        "perturbed_member", settings=["protocol=srm,rmtp", "faults.0.share=0.5,0.25"]
+        "perturbed_member", settings=["protocol=srm,tree", "faults.0.share=0.5,0.25"]
     ).cells
     shares = [(cell.protocol, cell.faults[0].share) for cell in cells]
-    assert shares == [("srm", 0.5), ("srm", 0.25), ("rmtp", 0.5), ("rmtp", 0.25)]
+    assert shares == [("srm", 0.5), ("srm", 0.25), ("tree", 0.5), ("tree", 0.25)]
 
 
 def test_quick_sets_a_figure_of_a_fault() -> None:

@@ -264,13 +264,28 @@ def test_a_sleeper_is_compared_share_by_share_with_the_time_before(
 ) -> None:
     plot = plots.load("perturbed_member")
     numbers = plot.table(simulated["perturbed_member"])
-    for protocol, rows in numbers.groupby("protocol"):
-        assert rows["asleep"].to_list() == [0.0, 0.4, 0.9], protocol
+    kept = {}
+    for arm, rows in numbers.groupby(["protocol", "variant"]):
+        assert rows["asleep"].to_list() == [0.0, 0.4, 0.9], arm
         assert rows["runs"].to_list() == [2, 1, 1]
-    rmtp = numbers[numbers["protocol"] == "rmtp"].set_index("asleep")["others"]
-    srm = numbers[numbers["protocol"] == "srm"].set_index("asleep")["others"]
-    assert rmtp[0.9] < 0.8 * rmtp[0.0] and srm[0.9] > 0.95 * srm[0.0]
+        others = rows.set_index("asleep")["others"]
+        kept[arm] = others[0.9] / others[0.0]
     assert set(plot.series(simulated["perturbed_member"])["asleep"]) == {0.4, 0.9}
+    # RMTP's source waits for who reports to it, the sooner the shorter its window is.
+    assert kept["rmtp", "window = 16"] < 0.7 * kept["rmtp", "window = 64"]
+    assert kept["rmtp", "window = 64"] < 0.8 and kept["srm", ""] > 0.95
+
+
+def test_the_sleeper_is_named_and_is_the_node_after_the_source_in_every_run(
+    simulated: dict[str, list[RunTables]],
+) -> None:
+    (one,) = simulated["perturbed_member"]
+    origins = one.deliveries.groupby("run")["origin"].first()
+    for timeline in one.manifest["timelines"]:
+        asleep = {node for step in timeline["steps"] for node in step["nodes"]}
+        assert {(origins[run] + 1) % 16 for run in timeline["runs"]} == asleep
+    words = words_of(figure_of("perturbed_member", simulated["perturbed_member"]))
+    assert "who sleeps: nodes = source+1." in words
 
 
 def test_deliveries_of_pbcast_lie_beside_the_exact_distribution(
