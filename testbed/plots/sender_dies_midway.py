@@ -1,8 +1,9 @@
 """What becomes of the multicasts of a sender that is killed in mid-stream, by protocol.
 
 A multicast that some survivors have and others never get is the outcome that an application finds
-hardest to live with: a tree and a central sender leave it so, gossip and receiver-driven repair
-finish without the sender.
+hardest to live with. A tree and a central sender leave it so, and so does RMTP, whose source alone
+repairs its own subnet and the top of the others; gossip and SRM, where whoever has a multicast
+repairs it, finish without the sender. The last multicast is the one that it was sending.
 """
 
 from __future__ import annotations
@@ -47,14 +48,17 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set_xlabel("share of the multicasts that were sent, by who has them in the end")
-    figure.legend(loc="outside right upper", frameon=False, fontsize=10)
+    for place, share in enumerate(numbers["last"]):
+        axes.text(1.02, place, f"last: {share:.0%}", va="center", fontsize=10)
+    figure.legend(loc="outside upper right", ncols=3, frameon=False, fontsize=10)
     plotting.title(figure, "", TITLE)
     runs = pd.concat(_runs(tables), ignore_index=True)
     plotting.footnote(
         figure,
         f"{plotting.either(numbers['runs'])} streams a bar, "
         f"{numbers['multicasts'].sum() / numbers['runs'].sum():.1f} multicasts sent in each before "
-        f"the sender was killed. {plotting.either(numbers['evidence'], 'and')}, "
+        "the sender was killed; last: the share of the survivors that deliver the last of these. "
+        f"{plotting.either(numbers['evidence'], 'and')}, "
         f"{plotting.either(runs['topology'])}, loss "
         f"{plotting.either(f'{loss:.0%}' for loss in runs['loss_ratio'])}, faults: "
         f"{plotting.either(runs['faults'])}.",
@@ -63,7 +67,10 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
 
 
 def table(tables: Sequence[RunTables]) -> pd.DataFrame:
-    """A row an `ARM`: the shares of multicasts that came to all, some, none."""
+    """A row an `ARM`: the shares of multicasts that came to all, some, none.
+
+    `last` is the share of the survivors that have the last one before the kill, mean over runs.
+    """
     frames = [_sent(*each) for each in zip(tables, _runs(tables), strict=True)]
     sent = pd.concat([frame.assign(place=place) for place, frame in enumerate(frames)])
     names = list(dict.fromkeys(sent[ARM[:-1]].itertuples(index=False, name=None)))
@@ -71,6 +78,7 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
     for arm, mine in sorted(sent.groupby(ARM), key=lambda each: names.index(each[0][:-1])):
         whole = float((mine["reached"] >= mine["hosts"]).mean())
         nobody = float((mine["reached"] == 0).mean())
+        last = mine.sort_values("sequence").groupby(["place", "run"]).tail(1)
         rows.append(
             {
                 **dict(zip(ARM, arm, strict=True)),
@@ -79,6 +87,7 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
                 "all survivors": whole,
                 "some of them": 1 - whole - nobody,
                 "nobody": nobody,
+                "last": float((last["reached"] / last["hosts"]).mean()),
             }
         )
     return pd.DataFrame(rows)
