@@ -5,8 +5,10 @@ an acknowledgement from each and retransmission: (N-1)/(1-eps) sends in expectat
 is lost, (N-1)/(1-eps)^2 when acknowledgements are as well. One copy follows the other at the rate
 of the sender's link, so the last receiver waits in proportion to N, and all acknowledgements come
 back within a round trip. A copy names the oldest multicast that its receiver may still get; what is
-missing below was given up, after `max_tries` sends. Left out: flow control; a receiver that was
-given up gets the next multicast all the same, since it may be back.
+missing below was given up, after `max_tries` sends. So delivery is promised where losses end before
+the last of these: by the defaults that is 37 s after the first where round trips take up to 50 ms,
+55 s where none was measured yet. Left out: flow control; a receiver that was given up gets the next
+multicast all the same, since it may be back.
 
 Reference: lecture, "Centralized". The timeouts are decided here (`agents.parts.outstanding`).
 Timers: one retransmission timer a receiver and multicast; one that paces the sends.

@@ -75,6 +75,19 @@ def test_a_short_round_trip_waits_for_the_least_time() -> None:
     assert waits(made, 1, NEXT) == [0.2]
 
 
+def test_ten_tries_last_37_s_or_55_s_before_a_round_trip_is_known() -> None:
+    """From the first to the last; the docstrings of `centralized` and `tree` quote it."""
+    tries = RetryOptions().max_tries
+    made = outstanding()
+    assert sum(waits(made, tries - 1)) == 55
+    made.expect(TO, NEXT)
+    made.sent(TO, NEXT, 0.0)
+    made.answered(TO, NEXT, 0.05)
+    third = MessageId(0, 3)
+    made.expect(TO, third)
+    assert sum(waits(made, tries - 1, third)) == pytest.approx(36.6)
+
+
 def test_an_answer_to_a_second_try_measures_nothing() -> None:
     made = outstanding()
     waits(made, 2)
