@@ -10,10 +10,12 @@ Either almost all get a multicast or almost none: see `testbed.theory.pbcast`.
 The paper's optimisations are switches: `soft_failure_detection` answers only in the round of the
 digest, so a round must be longer than a round trip; `retransmission_limit` bounds the bytes sent in
 a round, and what is longer by itself is never sent again; `cyclic` spares a node what it was sent
-in the round before; `most_recent_first` orders what is asked for; `independent_rounds` counts
-rounds of one's own, otherwise a multicast's age is counted from its origin's round; `neighbours`
-gossips on a random graph; `multicast_after` makes a multicast of what many ask for. Left out: the
-tree that may take the place of IP multicast. A node with nothing to tell is silent.
+in the round before; `most_recent_first` asks for the youngest first, of each origin in turn
+[the turns are decided here: sequence numbers of two origins tell nothing of their age];
+`independent_rounds` counts rounds of one's own, otherwise a multicast's age is counted from its
+origin's round; `neighbours` gossips on a random graph; `multicast_after` makes a multicast of what
+many ask for. Left out: the tree that may take the place of IP multicast. A node with nothing to
+tell is silent.
 
 Reference: Birman et al., ACM TOCS 17(2), 1999.
 Timers: none but the rounds.
@@ -25,6 +27,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import inf
 from random import Random
 from struct import Struct
@@ -69,7 +72,7 @@ class PbcastOptions:
         10_000, unit="bytes", low=0, help="most that is sent again in a round; 0: no limit"
     )
     cyclic: bool = option(True, help="send nobody again what it was sent in the round before")
-    most_recent_first: bool = option(True, help="ask for the youngest first")
+    most_recent_first: bool = option(True, help="ask for the youngest of each origin first")
     independent_rounds: bool = option(
         True, help="count age in a node's own rounds; false: in its origin's"
     )
@@ -246,15 +249,27 @@ class Pbcast(Protocol):
             told = digests.unpack(digest.body)
         except ValueError:
             return [Note("bad_body", len(digest.body))]
-        missing: list[MessageId] = []
+        wanted: dict[NodeId, list[MessageId]] = {}
         for origin, first, last in reversed(told) if self.options.most_recent_first else told:
             if origin in self.view.everyone and first <= last:
                 self._learn(MessageId(origin, last))
-                missing += self._missing(Span(origin, first, last), MOST_ASKED - len(missing))
+                mine = wanted.setdefault(origin, [])
+                mine += self._missing(Span(origin, first, last), MOST_ASKED - len(mine))
+        missing = self._in_turn([*wanted.values()])
         if not missing:
             return ()
         body = ROUND.pack(digest.round) + digests.pack_names(missing)
         return [Send(sender, PbcastSolicit(self.view.me, UNNAMED, 0, self.round, body))]
+
+    def _in_turn(self, lists: list[list[MessageId]]) -> list[MessageId]:
+        """One of each origin after the other, as many as may be asked for; who begins is drawn.
+
+        An answer ends at its limit: were one origin's asked for before another's, the other's would
+        be what is left out, round after round.
+        """
+        self.rng.shuffle(lists)
+        turns = zip_longest(*lists)
+        return [id for turn in turns for id in turn if id is not None][:MOST_ASKED]
 
     def _missing(self, span: Span, most: int) -> list[MessageId]:
         """What of a range is not here, at most so many."""

@@ -86,6 +86,21 @@ def test_a_digest_names_what_is_kept_and_its_sender_is_asked_for_what_is_missing
     assert names(list(oldest_first.on_message(send.message, 0, 2.0))) == [1, 2, 3]
 
 
+def test_origins_are_asked_for_in_turn_whatever_their_numbers() -> None:
+    spans = [Span(0, 1, 3), Span(1, 1, 1), Span(1, 3, 3), Span(2, 7, 8)]
+    first = Counter[NodeId]()
+    for seed in range(60):
+        asks = Pbcast(View(3, (range(8),)), make(Pbcast.Options, {}), Random(seed))
+        (send,) = asks.on_message(digest(*spans), 0, 2.0)
+        assert isinstance(send, Send)
+        asked = digests.unpack_names(send.message.body[ROUND.size :])
+        turns = [{id.origin for id in asked[at : at + 3]} for at in (0, 3)]
+        assert turns == [{0, 1, 2}, {0, 1, 2}] and asked[6] == MessageId(0, 1)
+        assert [id.sequence for id in asked if id.origin == 1] == [3, 1]
+        first[asked[0].origin] += 1
+    assert min(first[origin] for origin in range(3)) > 10
+
+
 def test_a_node_that_has_everything_asks_for_nothing() -> None:
     full = node()
     list(full.on_message(PbcastData(0, 1), 0, 0.0))
