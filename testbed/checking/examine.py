@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -84,13 +85,15 @@ def options(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any]) -> An
 
 
 def variants(plugin: Plugin, schedule: Schedule) -> Iterator[dict[str, Any]]:
-    """Options that differ from the defaults in one choice or switch, or in a whole number that is
-    as low as it may be or one more; without those that the protocol refuses."""
-    for info in describe(plugin.protocol.Options):
-        for value in _others(info):
-            values = {info.name: value}
-            if fits(plugin, schedule, values):
-                yield values
+    """Options that differ from the defaults in one choice or switch, in two of them, or in a whole
+    number that is as low as it may be or one more; without those that the protocol refuses."""
+    infos = describe(plugin.protocol.Options)
+    changes = [{info.name: value} for info in infos for value in _others(info)]
+    picked = {info.name for info in infos if info.kind is bool or info.choices}
+    for one, other in combinations([each for each in changes if picked.issuperset(each)], 2):
+        if one.keys() != other.keys():
+            changes.append(one | other)
+    return (values for values in changes if fits(plugin, schedule, values))
 
 
 def fits(plugin: Plugin, schedule: Schedule, values: Mapping[str, Any]) -> bool:

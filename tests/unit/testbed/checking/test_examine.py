@@ -18,7 +18,8 @@ from agents.protocols.tree import Tree
 from agents.registry import Plugin
 from agents.seeds import derive
 from testbed import cli
-from testbed.checking import examine, purity, report
+from testbed.checking import examine, purity, report, world
+from testbed.checking.invariants import violations
 from testbed.checking.schedule import Schedule, draw
 from testbed.checking.world import World
 
@@ -120,6 +121,9 @@ def test_a_promise_that_an_option_breaks_is_found_and_the_option_is_named(
     [
         ("tree", {"repair": "nak"}, True),
         ("tree", {"aggregate": False}, True),
+        ("tree", {"tree": "bfs", "repair": "nak"}, True),
+        ("tree", {"tree": "topology", "aggregate": False}, True),
+        ("tree", {"repair": "nak", "aggregate": False}, False),  # refused
         ("rmtp", {"window": 1}, True),
         ("pbcast", {"multicast_after": 1}, True),
         ("pbcast", {"retransmission_limit": 0}, True),
@@ -127,7 +131,7 @@ def test_a_promise_that_an_option_breaks_is_found_and_the_option_is_named(
         ("srm", {"give_up_s": 0.0}, False),
     ],
 )
-def test_switches_choices_and_low_numbers_are_tried(
+def test_switches_choices_two_of_them_and_low_numbers_are_tried(
     name: str, values: dict[str, Any], tried: bool
 ) -> None:
     assert (values in examine.variants(registry.load(name), Schedule())) == tried
@@ -140,6 +144,24 @@ def test_options_that_give_a_promise_up_are_not_held_to_it() -> None:
     }
     assert promised == {"ack": (True, True), "nak": (True, False), "none": (False, False)}
     assert Tree.promised(make(Tree.Options, {"max_tries": 1})) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("centralized", {}), ("tree", {}), ("tree", {"aggregate": False})], ids=str
+)
+def test_delivery_is_promised_where_losses_end_before_the_tries_do(
+    name: str, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of ten tries is 37 s after the first at the least, and 8 s later all is given up."""
+    plugin, schedule = registry.load(name), Schedule(nodes=6, loss_ratio=1.0)
+
+    def missed(lossy_s: float) -> bool:
+        monkeypatch.setattr(world, "CALM_S", lossy_s)
+        played = World(plugin, examine.options(plugin, schedule, values), schedule)
+        played.advance(lossy_s + examine.SETTLE_S)
+        return bool(violations(played.history, fifo=True, reliable=True))
+
+    assert [missed(lossy_s) for lossy_s in (36.0, 66.0)] == [False, True]
 
 
 def test_values_stored_come_back_and_nothing_else_does() -> None:
