@@ -39,7 +39,7 @@ def check_claims(names: Sequence[str], *, checks: bool = True) -> tuple[str, ...
     """The numbers of claims given as `C1`, `c1` or by the name of their file; all when none is.
 
     Without `checks` all are those of the lecture, which have numbers: what is a check of the
-    testbed by itself (twins) has to be named.
+    testbed by itself (twins), or of a paper (pbcast), has to be named.
     """
     listed = entries("claims")
     known = {str(entry[key]).casefold(): str(entry["id"]) for entry in listed for key in KEYS}

@@ -17,18 +17,16 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from testbed import plotting
-from testbed.judging import stats, variants
+from testbed.judging import bimodal, variants
 from testbed.judging.stats import Proportion
 from testbed.tables import RunTables
-from testbed.theory import pbcast
-from topologies import catalog
 
-TITLE = "almost none or almost all nodes get a multicast of pbcast"
+TITLE = "almost none or almost all nodes get a multicast"
 NEEDS = (
     "it needs runs of pbcast with rounds in step, of one age for everybody and without a limit of "
     "retransmission, such as the experiment pbcast_histogram"
 )
-CLAIMS: tuple[str, ...] = ()
+CLAIMS = ("pbcast",)
 LEVEL = 0.95
 SHOWN = 3
 ARM = ("evidence", "variant", "nodes", "buffer_rounds", "loss_ratio", "send_loss_ratio")
@@ -48,7 +46,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
             panel.set_title(panel.get_title(loc="left") + where, fontsize=11)
     panels[0].set_ylabel("share of the multicasts (logarithmic)")
     panels[0].legend(loc="upper center", frameon=False, fontsize=10)
-    plotting.title(figure, "", TITLE)
+    plotting.title(figure, "pbcast", TITLE)
 
     def said(name: str, form: str = "") -> str:
         return plotting.either(format(cell[name], form) for cell in cells)
@@ -82,79 +80,28 @@ def table(tables: Sequence[RunTables]) -> pd.DataFrame:
 
 def _cells(tables: Sequence[RunTables]) -> list[dict[str, Any]]:
     """The cells that the exact distribution is of, with it and with what was counted."""
-    found = []
-    comparable = [one.runs[one.runs["cell"].isin(_comparable(one))] for one in tables]
-    named = variants.named(tables, comparable, beside=("buffer_rounds",))
-    for one, runs in zip(tables, named, strict=True):
-        runs = runs[~runs["voided"].astype(bool)]
-        reached = one.deliveries.groupby("run")["host"].nunique()
-        for cell in one.manifest["experiment"].get("cells", ()):
-            mine = runs[runs["cell"] == cell["index"]]
-            losses = _losses(cell) if len(mine) else None
-            if losses is None:
-                continue
-            options, nodes = cell["options"], cell["nodes"]
-            first_phase = options["first_phase"] == "multicast"
-            exact = pbcast.delivered(
-                nodes,
-                options["buffer_rounds"],
-                fan_out=options["fan_out"],
-                loss_ratio=losses[0],
-                send_loss_ratio=losses[1],
-                shared_loss_ratio=0.0 if first_phase else 1.0,
-            )
-            counts = np.bincount(reached.reindex(mine["run"]).fillna(0), minlength=nodes + 1)
-            found.append(
-                {
-                    **{name: cell[name] for name in ("topology", "nodes")},
-                    **{name: options[name] for name in ("fan_out", "buffer_rounds")},
-                    **dict(zip(("loss_ratio", "send_loss_ratio"), losses, strict=True)),
-                    "evidence": one.evidence,
-                    "variant": mine["variant"].iloc[0],
-                    "runs": len(mine),
-                    "counts": counts,
-                    "exact": exact,
-                    "p": stats.g_test(counts[1:], exact[1:]),
-                }
-            )
-    return found
-
-
-def _comparable(tables: RunTables) -> list[int]:
-    """The cells that are what `testbed.theory.pbcast` models."""
-    cells = tables.manifest["experiment"].get("cells", ())
-    return [cell["index"] for cell in cells if _is_modelled(cell)]
-
-
-def _is_modelled(cell: dict[str, Any]) -> bool:
-    options = cell["options"]
-    return bool(
-        cell["protocol"] == "pbcast"
-        and cell["timing"] == "sync"
-        and cell["run"]["kind"] == "dissemination"
-        and cell["run"]["sources"] != "all"
-        and not cell.get("faults")
-        and not options["independent_rounds"]
-        and not options["retransmission_limit"]
-        and not (options["neighbours"] or options["multicast_after"])
-    )
-
-
-def _losses(cell: dict[str, Any]) -> tuple[float, float] | None:
-    """Loss at the receiver and at the sender; None where it is elsewhere, or comes in bursts."""
-    graph = catalog.build(
-        cell["topology"],
-        hosts=cell["nodes"],
-        loss_ratio=cell["loss_ratio"],
-        **cell["parameters"],
-    )
-    ends = {(host.receive, host.send) for host in graph.hosts}
-    if len(ends) > 1 or any(link.up.loss_ratio or link.down.loss_ratio for link in graph.links):
-        return None
-    receive, send = ends.pop()
-    if receive.burst_packets or send.burst_packets:
-        return None
-    return receive.loss_ratio, send.loss_ratio
+    every = [bimodal.histograms(one) for one in tables]
+    shown = [
+        one.runs[one.runs["cell"].isin([cell.cell["index"] for cell in cells])]
+        for one, cells in zip(tables, every, strict=True)
+    ]
+    named = variants.named(tables, shown, beside=("buffer_rounds",))
+    return [
+        {
+            **{name: cell.cell[name] for name in ("topology", "nodes")},
+            **{name: cell.cell["options"][name] for name in ("fan_out", "buffer_rounds")},
+            "loss_ratio": cell.loss_ratio,
+            "send_loss_ratio": cell.send_loss_ratio,
+            "evidence": one.evidence,
+            "variant": runs.loc[runs["cell"] == cell.cell["index"], "variant"].iloc[0],
+            "runs": cell.multicasts,
+            "counts": cell.counts,
+            "exact": cell.exact,
+            "p": cell.p,
+        }
+        for one, cells, runs in zip(tables, every, named, strict=True)
+        for cell in cells
+    ]
 
 
 def _panel(panel: Axes, cell: dict[str, Any], floor: float) -> None:
