@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from agents.protocols.centralized import CentralizedData
 from testbed import experiment, plots, results, simulation
 from testbed.progress import Progress
 from testbed.tables import RunTables
@@ -112,6 +113,16 @@ def test_a_bar_is_of_one_time_of_the_kill_and_of_one_loss(runs: Runs) -> None:
     (axes,) = drawn("sender_dies_midway", one).axes
     bars = [text.get_text() for text in axes.get_yticklabels()]
     assert "uniform push (loss = 0.2, kill at_s = 0.5)" in bars and len(set(bars)) == 8
+
+
+def test_the_central_sender_dies_between_its_copies_and_some_deliver_the_last(runs: Runs) -> None:
+    one = runs("sender_dies_midway", "protocol=centralized", "repeats=1", "loss_ratio=0")
+    copies = one.events[one.events["type"] == CentralizedData.TYPE]
+    assert ((copies["event"] == "send") & (copies["sequence"] == 11)).sum() == 19
+    (row,) = table("sender_dies_midway", one).to_dict("records")
+    assert (row["last"], row["some of them"]) == pytest.approx((19 / 31, 1 / 11))
+    figure = drawn("sender_dies_midway", one)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["last: 61%"]
 
 
 def test_a_panel_is_of_one_tree_and_one_time_of_the_kill(runs: Runs) -> None:
