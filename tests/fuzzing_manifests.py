@@ -11,7 +11,8 @@ from typing import Any
 
 from testbed import experiment, intact, results, simulation
 from testbed.intact import RunError
-from testbed.judging import cuts, variants
+from testbed.judging import variants
+from testbed.measures import cuts
 from testbed.progress import Progress
 from testbed.tables import RunTables
 

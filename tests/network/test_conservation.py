@@ -100,6 +100,7 @@ def test_datagrams_for_a_closed_port_or_a_full_socket_are_accounted_for() -> Non
     with Network(LOSSY) as net:
         bench = Bench(net, LOSSY)
         bench.sockets.sockets[1].close()
+        bench.sockets.sockets[2].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         hosts = LOSSY.hosts
         for _ in range(2000):
             bench.sockets.send_one(hosts[0], hosts[1], b"\0")
