@@ -18,8 +18,9 @@ SETTINGS = (
     *("messages=6", "concurrent=6"),
 )
 CELLS = {("tree", "ack"), ("tree", "nak"), ("srm", ""), ("rmtp", ""), ("pbcast", "")}
-LEVEL = 1e-3
-"""Of a false alarm, over all figures together: a test is run more often than a benchmark."""
+LEVEL = 1e-4
+"""Of all figures together. A test is run often, and t-tests of a dozen skewed counts err more often
+than they say: of 15 simulated pairs one had p = 0.004."""
 
 
 def test_streams_on_hosts_differ_in_no_figure_from_simulated_ones(tmp_path: Path) -> None:
