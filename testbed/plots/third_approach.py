@@ -40,6 +40,7 @@ COSTS = {
     "source": "the sender sends",
     "source_heard_control": "control the sender hears",
     "member_heard_control": "control a member hears",
+    "control": "control all nodes send",
     "core": "packets at the core",
 }
 """Columns of the table that are drawn against the group's size, a panel each."""
@@ -56,7 +57,8 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
     # The middle loss: without any, nothing needs repair, and at the highest some have given up.
     loss = losses[len(losses) // 2]
     mine = numbers[numbers["loss_ratio"] == loss]
-    figure, panels = plotting.canvas(4, rows=2, width=18.4, height=8.8)
+    figure, panels = plotting.canvas(5, rows=2, width=21.0, height=8.8)
+    key = panels.pop(4)  # at the end of the first row
     arrived, when, last, *costs = panels
     _draw_arrived(arrived, numbers[numbers["nodes"] == largest], looks)
     arrived.set_title(f"what arrives, N = {largest}")
@@ -69,7 +71,7 @@ def draw(tables: Sequence[RunTables]) -> Figure | None:
         _draw_series(panel, mine, cost, looks)
         panel.set_title(f"{label}, loss {loss:.0%}")
         panel.set_ylabel("datagrams per multicast")
-    _draw_key(figure, looks, set(numbers["evidence"]))
+    _draw_key(key, looks, set(numbers["evidence"]))
     plotting.title(figure, "", TITLE)
     plotting.footnote(figure, _footnote(shown, numbers))
     return figure
@@ -209,8 +211,9 @@ def _write_exponents(axes: Axes, rows: pd.DataFrame, column: str, looks: Looks) 
         )
 
 
-def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
-    """The legend, beside the panels."""
+def _draw_key(axes: Axes, looks: Looks, evidence: set[str]) -> None:
+    """The legend, in the place of a panel."""
+    axes.set_axis_off()
     entries = [
         (
             Line2D([], [], color=look.colour, marker=look.marker, ls=look.line, lw=1.6),
@@ -220,7 +223,7 @@ def _draw_key(figure: Figure, looks: Looks, evidence: set[str]) -> None:
     ]
     if "simulated" in evidence:
         entries.append(plotting.HOLLOW)
-    plotting.legend(figure, "outside right upper", entries, fontsize=11)
+    axes.legend(*zip(*entries, strict=True), loc="upper left", frameon=False, fontsize=12)
 
 
 def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
@@ -234,7 +237,7 @@ def _footnote(tables: Sequence[RunTables], numbers: pd.DataFrame) -> str:
         "runs. A datagram to a group is one that its sender sends, one that each member hears, and "
         "one packet for each way out of the core; repairs are data, and what all members hear of "
         "it again is summed. Control is counted from the first multicast to the last; data, and "
-        "all at the core, to the end of the runs, when everybody has everything. "
+        "all at the core, to the end of the runs. "
         f"{_not_alike(runs)}What is zero has no line there. {_unjudged(tables)}Beside a line: "
         "how it grows with N; intervals in the CSV file beside this figure."
     )
