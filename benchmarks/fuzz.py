@@ -4,9 +4,9 @@
 
 Inputs are changed samples, and half of those that came last as samples again, so that changes add
 up. A fault is printed with its input in hexadecimal and its traceback; the exit status is 1 then.
-An input that takes longer than a second is a fault, too: that is how a decoder that hangs shows.
-With `--engine atheris` (`pip install atheris`) one target is fuzzed with coverage as the guide; it
-ends itself after `--inputs` or at a fault, whose input it saves.
+An input that takes over a second of processor time is a fault, too: that is how a decoder that
+hangs shows. With `--engine atheris` (`pip install atheris`) one target is fuzzed with coverage as
+the guide; it ends itself after `--inputs` or at a fault, whose input it saves.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class Slow(BaseException):
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """Raises `Slow` in a body that takes longer than `SLOW_S`."""
+    """Raises `Slow` in a body that takes more than `SLOW_S` of processor time."""
 
     def ring(*_: object) -> None:
-        raise Slow(f"not done after {SLOW_S:g} s")
+        raise Slow(f"not done after {SLOW_S:g} s of processor time")
 
-    before = signal.signal(signal.SIGALRM, ring)
-    left = signal.setitimer(signal.ITIMER_REAL, SLOW_S)
+    before = signal.signal(signal.SIGPROF, ring)
+    left = signal.setitimer(signal.ITIMER_PROF, SLOW_S)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *left)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, *left)
+        signal.signal(signal.SIGPROF, before)
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict[str, Any]:
