@@ -46,7 +46,7 @@ def shortest_round_s(
 def late_share(
     session: Session, order: Order, numbers: count[int], round_s: float, at_once: int
 ) -> float:
-    """The worst p99 of a trial's rounds, receipts and starts, as a share of the round."""
+    """The worst p99 of a trial's rounds, receipts, starts and packets, as a share of the round."""
     trial = [
         replace(order, run=next(numbers), round_s=round_s, sources="all") for _ in range(at_once)
     ]
@@ -60,4 +60,5 @@ def late_share(
     )
     events, _ = collector.read_events(session.trace, runs)
     judged = health.void_runs(runs.assign(reasons=""), events)
-    return float(judged[list(health.GATES)].to_numpy(float).max()) / round_s
+    agents_s = float(judged[list(health.GATES)].to_numpy(float).max())
+    return max(agents_s, session.shaping.late_ms() / 1e3) / round_s

@@ -252,7 +252,7 @@ class Emulation:
         until_ns = {number: each.start_ns + horizon_ns for number, each in active.items()}
         while active:
             left_s = (min(until_ns[number] for number in active) - time.monotonic_ns()) / 1e9
-            left_s = min(left_s, player.playback.next_s - player.seconds())
+            left_s = min(left_s, player.next_s - player.seconds())
             settled = session.settlements(timeout_s=min(max(left_s, 0.001), 0.5))
             player.advance()
             deaths = session.deaths()

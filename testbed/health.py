@@ -164,7 +164,7 @@ def summarize(
         if share > MAX_VOIDED_SHARE:
             first = cell.iloc[0]
             why = next(filter(None, cell["reasons"]))
-            if any(text.endswith(why) for text in unexplained):
+            if any((text.partition(": ")[2] or text) in why for text in unexplained):
                 continue  # it voids every cell of its network, and is among the reasons already
             remedy = REMEDY_OF_FAILURES if FAILED in why else REMEDY
             reasons.append(

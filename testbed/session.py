@@ -230,13 +230,25 @@ class Session:
 
     @contextmanager
     def trial(self) -> Iterator[None]:
-        """Inside it nothing that is lost or late counts: it finds out what the machine can bear."""
+        """Inside it nothing that is lost counts: it finds out what the machine can bear.
+
+        Afterwards `shaping.late_ms` is of the trial alone.
+        """
         self._drain()
         self._reckon(self._terms())
+        self.shaping.late_ms()
+        restless = self._restless
         yield
         self._drain()
-        self._reckoned, self.excused = self._terms(), 0
-        self.shaping.late_ms()
+        self._reckoned, self.excused, self._restless = self._terms(), 0, restless
+        self.shaping.forgive()
+
+    def plugged(self) -> None:
+        """All links are up again: what is lost at them from now on, nobody asked to lose."""
+        if self.unplugged:
+            self._drain()
+            self._reckon(self._terms())
+            self.unplugged.clear()
 
     def finish(self) -> SessionReport:
         """Drains the network, ends the agents, and balances their books against the kernel's."""

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import inf
 from typing import Any
 
 from testbed import health, terms
@@ -84,6 +85,12 @@ class Player:
         """The time on the timeline's clock."""
         return (time.monotonic_ns() - self.start_ns) / 1e9
 
+    @property
+    def next_s(self) -> float:
+        """When there is something to do next, on the timeline's clock; infinite when never."""
+        caught_up_ns = min(self._catching_up.values(), default=inf)
+        return min(self.playback.next_s, (caught_up_ns - self.start_ns) / 1e9)
+
     def advance(self) -> None:
         """Does what is due by now."""
         if ready := self._starting & self._session.ready:
@@ -111,6 +118,7 @@ class Player:
         if dead:
             self._session.revive(dead)
         self._session.await_ready(range(self._graph.nodes))
+        self._session.plugged()
         if self._weathers:  # what its links still hold would go before the packets of later runs
             self._session.quieten()
 

@@ -37,6 +37,7 @@ class Shaping:
             for key, port in self._wanted.items()
         }
         self._changed: set[tuple[str, str]] = set()
+        self._forgiven: dict[str, int] = {}
         self._net, self._seed = net, seed
         self._netns = {port.router: net.get(port.router).netns for port in self._placed.values()}
 
@@ -102,8 +103,19 @@ class Shaping:
         """Why the impairments of this network cannot be trusted: an overload, or a death."""
         if self._backend is None:
             return []
-        dead = self._backend.dead()
-        return [dead] if dead else self._backend.complaints()
+        if dead := self._backend.dead():
+            return [dead]
+        return [
+            f"{node}: the kernel dropped {more} packets that {self.backend} had no time for; use "
+            "fewer hosts, a longer round or netem"
+            for node, packets in self._backend.dropped().items()
+            if (more := packets - self._forgiven.get(node, 0))
+        ]
+
+    def forgive(self) -> None:
+        """Leaves an overload so far out of `complaints`."""
+        if self._backend is not None and not self._backend.dead():
+            self._forgiven = self._backend.dropped()
 
     def late_ms(self) -> float:
         """`Backend.late_ms`; 0 where there is none, or none any more."""

@@ -141,9 +141,9 @@ class Backend(abc.ABC):
         """Packets that wait for their time in a node's namespace."""
         return sum(shaped.held for shaped in self.counted(netns).values())
 
-    def complaints(self) -> list[str]:
-        """Why nothing that it did can be trusted."""
-        return []
+    def dropped(self) -> dict[str, int]:
+        """Packets, by node, that it had no time for."""
+        return {}
 
     def late_ms(self) -> float:
         """By how much packets left after their time, at p99 of those since this was last asked.

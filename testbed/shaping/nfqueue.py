@@ -172,18 +172,11 @@ class Nfqueue(Backend):
         impairment = _plain(port.impairment)
         self._asked({"do": "change", "node": node, "way": port.way, "impairment": impairment})
 
-    def complaints(self) -> list[str]:
-        if self._process is None:
-            return []
-        found = []
+    def dropped(self) -> dict[str, int]:
+        found = {}
         for netns, node in self._names.items():
             with entered(netns):
-                overflows = queueing.overflows()
-            if overflows:
-                found.append(
-                    f"{node}: the kernel dropped {overflows} packets that the queue process had no "
-                    "time for; use fewer hosts, a longer round or netem"
-                )
+                found[node] = queueing.overflows()
         return found
 
     def late_ms(self) -> float:

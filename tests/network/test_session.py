@@ -163,6 +163,26 @@ def test_what_is_lost_in_a_trial_does_not_count_and_what_was_lost_before_it_does
     assert complaint.startswith(f"s1 to r1: {refused[0]} datagrams were lost")
 
 
+def test_what_is_lost_where_a_fault_s_link_is_up_again_counts(tmp_path: Path) -> None:
+    with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
+        r1 = session.net.get("r1")
+        route = r1.cmd("ip route show default").strip()
+        session.unplugged.add("r1")
+        refused = []
+        for run in (5, 6):
+            r1.cmd("ip route del default")
+            session.start([order(run)])
+            session.wait_until(time.monotonic() + 0.5)
+            session.stop([run])
+            session.quieten()
+            r1.cmd(f"ip route add {route}")
+            session.plugged()
+            refused.append(session._terms().routers["r1"].refused)
+        (complaint,) = session.finish().complaints
+    assert 0 < refused[0] < refused[1]
+    assert complaint.startswith(f"s1 to r1: {refused[1] - refused[0]} datagrams were lost")
+
+
 def test_a_queue_process_that_dies_voids_the_run(tmp_path: Path) -> None:
     graph = two_subnets.build(hosts=4, access_delay_ms=5)
     chosen = shaping.choose(graph)

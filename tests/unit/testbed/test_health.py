@@ -88,7 +88,7 @@ def test_an_unexplained_datagram_makes_the_whole_not_ok() -> None:
 
 def test_what_voids_all_runs_of_a_network_is_said_once() -> None:
     table = pd.concat([runs(1), runs(2).assign(cell=1)]).assign(**ON_TIME, voided=True)
-    table["reasons"] = "r1: 3 datagrams vanished"
+    table["reasons"] = ["r1: 3 datagrams vanished", f"{LATE}; r1: 3 datagrams vanished"]
     summary = health.summarize(table, ["star of 16: r1: 3 datagrams vanished"], {})
     assert summary["reasons"] == ["star of 16: r1: 3 datagrams vanished"]
     assert summary["voided"] == 2

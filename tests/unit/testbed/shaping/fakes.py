@@ -29,6 +29,7 @@ class Fake(Backend):
         self._problem, self._refuses, self._distortion = problem, refuses, distortion
         self.holds: dict[int, dict[str, Impairment]] = {}
         self.shaped: dict[int, dict[str, Shaped]] = {}
+        self.overflows: dict[str, int] = {}
 
     def probe(self, netns: int) -> str | None:
         return self._problem
@@ -44,6 +45,9 @@ class Fake(Backend):
 
     def change(self, netns: int, port: Port) -> None:
         pass
+
+    def dropped(self) -> dict[str, int]:
+        return dict(self.overflows)
 
     def read_back(self, netns: int) -> dict[str, Impairment]:
         return self.holds[netns]

@@ -33,6 +33,22 @@ def test_each_port_is_shaped_in_its_router() -> None:
     assert applied.backend == "fake"
 
 
+def test_what_was_dropped_before_it_was_forgiven_is_no_complaint() -> None:
+    backend = Fake("fake")
+    applied = shaping(backend)
+    fresh = applied._backend
+    assert isinstance(fresh, Fake)
+    fresh.overflows = {"r1": 7, "r2": 0}
+    (complaint,) = applied.complaints()
+    assert complaint.startswith("r1: the kernel dropped 7 packets that fake had no time for; use")
+    applied.forgive()
+    assert applied.complaints() == []
+    fresh.overflows = {"r1": 9, "r2": 0}
+    assert [each.split(";")[0] for each in applied.complaints()] == [
+        "r1: the kernel dropped 2 packets that fake had no time for"
+    ]
+
+
 def test_a_ratio_that_is_not_held_is_an_error() -> None:
     with pytest.raises(ShapingError, match=r"^r1 p0 \(towards h1\): wanted loss_ratio = 0.3"):
         shaping(Fake("fake", distortion=1e-5), graph_of(Impairment(loss_ratio=0.3))).apply()
