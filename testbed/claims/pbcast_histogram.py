@@ -103,25 +103,28 @@ def between(by_number: Floats) -> float:
 
 def judge(tables: Sequence[RunTables], stand_in: Mapping[str, str]) -> list[Finding]:
     found: list[Finding] = []
+    protocol = stand_in.get(PROTOCOL, PROTOCOL)
     for evidence in dict.fromkeys(one.evidence for one in tables):
         alike = [one for one in tables if one.evidence == evidence]
-        mine = [(one, each) for one in alike for each in histograms(one)]
+        mine = [(one, each) for one in alike for each in histograms(one, protocol)]
         if mine:
-            found += _findings(evidence, mine)
-    because = f"no runs of {PROTOCOL} in step; `testbed validate {CLAIM.id}` makes them"
+            found += _findings(protocol, evidence, mine)
+    because = f"no runs of {protocol} in step; `testbed validate {CLAIM.id}` makes them"
     return found or CLAIM.not_run(*CLAIM.parts, because=because)
 
 
-def _findings(evidence: str, found: Sequence[tuple[RunTables, Histogram]]) -> list[Finding]:
+def _findings(
+    protocol: str, evidence: str, found: Sequence[tuple[RunTables, Histogram]]
+) -> list[Finding]:
     """Both findings on the cells of one sort of evidence."""
     cells = [cell for _, cell in found]
     blocks = {
         text: None
         for one, cell in found
-        for text in Arm(PROTOCOL, {}, marked(cell.runs, one, 0)).blocks()
+        for text in Arm(protocol, {}, marked(cell.runs, one, 0)).blocks()
     }
     frame: dict[str, Any] = {
-        "conditions": _stated(cells) | {"evidence": evidence},
+        "conditions": _stated(protocol, cells) | {"evidence": evidence},
         "evidence": evidence,
         "runs": sum(len(cell.runs) for cell in cells),
         "voided": int(sum(cell.runs["voided"].sum() for cell in cells)),
@@ -168,7 +171,7 @@ def _mean(cell: Histogram) -> stats.Estimate:
     return reached.scaled(1 / float(numbers @ cell.exact))
 
 
-def _stated(cells: Sequence[Histogram]) -> dict[str, Any]:
+def _stated(protocol: str, cells: Sequence[Histogram]) -> dict[str, Any]:
     """What the cells have in common, and lists of what they have not."""
     of_each: dict[str, list[Any]] = {
         "topology": [cell.cell["topology"] for cell in cells],
@@ -178,7 +181,7 @@ def _stated(cells: Sequence[Histogram]) -> dict[str, Any]:
         "loss_ratio": [cell.loss_ratio for cell in cells],
         "send_loss_ratio": [cell.send_loss_ratio for cell in cells],
     }
-    stated: dict[str, Any] = {"protocol": PROTOCOL}
+    stated: dict[str, Any] = {"protocol": protocol}
     for name, values in of_each.items():
         different = sorted(set(values))
         stated[name] = different if len(different) > 1 else different[0]

@@ -21,6 +21,11 @@ from topologies import catalog
 
 Floats = NDArray[np.float64]
 PROTOCOL = "pbcast"
+OPTIONS = frozenset(
+    {"buffer_rounds", "fan_out", "first_phase", "independent_rounds", "multicast_after"}
+    | {"neighbours", "retransmission_limit"}
+)
+"""Those that decide on the law."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,14 @@ class Histogram:
         return stats.g_test(self.counts[1:], self.exact[1:])
 
 
-def histograms(tables: RunTables) -> list[Histogram]:
-    """A histogram a cell that theory models and that has a healthy run."""
+def histograms(tables: RunTables, protocol: str = PROTOCOL) -> list[Histogram]:
+    """A histogram a cell of the protocol that theory models and that has a healthy run."""
     reached = tables.deliveries.groupby("run")["host"].nunique()
     found = []
     for cell in tables.manifest["experiment"].get("cells", ()):
         runs = tables.runs[tables.runs["cell"] == cell["index"]]
         healthy = runs.loc[~runs["voided"].astype(bool), "run"]
-        losses = _losses(cell) if len(healthy) and _is_modelled(cell) else None
+        losses = _losses(cell) if len(healthy) and _is_modelled(cell, protocol) else None
         if losses is not None:
             of_each = reached.reindex(healthy).fillna(0).astype(int)
             counts = np.bincount(of_each, minlength=cell["nodes"] + 1)
@@ -81,10 +86,11 @@ def _exact(cell: Mapping[str, Any], loss_ratio: float, send_loss_ratio: float) -
     )
 
 
-def _is_modelled(cell: Mapping[str, Any]) -> bool:
+def _is_modelled(cell: Mapping[str, Any], protocol: str) -> bool:
     options = cell["options"]
     return bool(
-        cell["protocol"] == PROTOCOL
+        cell["protocol"] == protocol
+        and options.keys() >= OPTIONS  # of a stand-in without one nobody knows the law
         and cell["timing"] == "sync"
         and cell["run"]["kind"] == "dissemination"
         and cell["run"]["sources"] != "all"

@@ -69,6 +69,14 @@ def test_the_shipped_experiment_is_what_the_law_is_of() -> None:
     assert share.high < 0.01 and share.low < share.predicted < share.high
 
 
+def test_a_protocol_that_stands_in_is_judged_by_its_own_name() -> None:
+    tables = ran([law(1), law(3)], protocol="mine")
+    rows = claims.judge(["pbcast"], [tables], {"pbcast": "mine"})
+    assert {row.verdict for row in rows} == {SUPPORTED}
+    rows = claims.judge(["pbcast"], [tables], {"pbcast": "another"})
+    assert all("no runs of another in step" in row.reasons[0] for row in rows)
+
+
 def test_agents_that_answer_no_solicitation_fail() -> None:
     rows = judged(ran([law(0), law(0)]))
     check, claim = rows[DISTRIBUTION], rows[BETWEEN]
