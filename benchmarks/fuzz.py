@@ -5,8 +5,8 @@
 Inputs are changed samples, and half of those that came last as samples again, so that changes add
 up. A fault is printed with its input in hexadecimal and its traceback; the exit status is 1 then.
 An input that takes over a second of processor time is a fault, too: that is how a decoder that
-hangs shows. With `--engine atheris` (`pip install atheris`) one target is fuzzed with coverage as
-the guide; it ends itself after `--inputs` or at a fault, whose input it saves.
+goes on for ever shows. With `--engine atheris` (`pip install atheris`) one target is fuzzed with
+coverage as the guide; it ends itself after `--inputs` or at a fault, whose input it saves.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ def document(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     try:
         found = json.loads(path.read_bytes())
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate is no text
     except FileNotFoundError:
         raise RunError(f"{path}: missing; name another run, or run it again") from None
     except OSError as error:

@@ -80,6 +80,8 @@ def _row(where: str, table: Any) -> Row:
     if not 0 <= time_s < math.inf:
         raise UsageError(f"{where}: time_s = {when!r}: give seconds from 0")
     link = str(given.pop("link")).strip()
+    if not link.isprintable():  # it will be in errors of one line
+        raise UsageError(f"{where}: link = {link!r}: give access, core, or a port like h1 or r1>r0")
     try:
         fields = parse(",".join(f"{name}={value}" for name, value in given.items()))
     except GraphError as error:

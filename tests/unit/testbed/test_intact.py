@@ -97,6 +97,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "validation of a run that is gone": (manifest(runs=["/nowhere"]), "missing"),
     "garbage for JSON": (replaced("manifest.json", b"{"), "not JSON"),
     "bytes for JSON": (replaced("manifest.json", b"\xff\xfe\x00"), "not JSON"),
+    "half a character": (
+        replaced("manifest.json", b'{"name": "\\ud800"}'),
+        "surrogates not allowed",
+    ),
     "deep JSON": (replaced("manifest.json", b"[" * 100_000), "not JSON"),
     "a list for an object": (replaced("manifest.json", b"[]"), "not a JSON object"),
     "no health": (missing("health.json"), "missing"),

@@ -69,6 +69,10 @@ def test_a_trace_that_makes_no_sense_is_refused(tmp_path: Path, text: str, messa
     [
         ("at = " + "[" * 5000, "day.toml: .*is it the file you mean"),
         (f"[[at]]\nlink = 'core'\ntime_s = 1{'0' * 400}", "a whole number beyond 64 bits"),
+        (
+            '[[at]]\nlink = "co\\nre"\ntime_s = 0\ndelay_ms = 1',
+            r"row 1: link = 'co\\nre': give access",
+        ),
     ],
 )
 def test_a_toml_that_goes_too_far_is_refused(tmp_path: Path, text: str, message: str) -> None:
