@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import agreement
-from testbed import experiment, results, simulation
+from testbed import experiment, health, results, simulation
 from testbed.emulation import emulate
 from testbed.progress import Progress
 
@@ -33,6 +33,9 @@ def test_streams_on_hosts_differ_in_no_figure_from_simulated_ones(tmp_path: Path
     assert emulated.health["unexplained"] == []
     rows = agreement.compared(emulated, simulated)
     voided = set(emulated.runs.loc[emulated.runs["voided"].astype(bool), "reasons"].map(str))
-    assert set(zip(rows["protocol"], rows["variant"], strict=True)) == CELLS, voided
+    compared = set(zip(rows["protocol"], rows["variant"], strict=True))
+    if compared < CELLS and health.spoilt(emulated.health, emulated.runs):
+        pytest.skip(f"the machine was late with all runs of a cell: {voided}")
+    assert compared == CELLS, voided
     differ = rows[rows["p_holm"] < LEVEL]
     assert [agreement.told(row) for row in differ.to_dict("records")] == []
