@@ -15,10 +15,11 @@ test: setup
 	$(bin)/pytest -q -n auto --dist loadfile --ignore=tests/network
 	$(bin)/pytest -q tests/network
 
-# Writes docs/claims.md and docs/protocols.md anew; `make docs RUN="results/validation/..."` takes the verdicts of those runs.
+# Writes the generated pages of docs/ anew; `make docs RUN="results/validation/..."` takes the verdicts of those runs.
 docs: setup
 	$(bin)/python -m testbed.claims_page $(RUN)
 	$(bin)/python -m testbed.protocols_page
+	$(bin)/python -m tests.mutants.page
 
 setup:
 	@sh ./setup.sh

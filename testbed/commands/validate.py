@@ -52,10 +52,10 @@ def validate(
 ) -> int:
     """Judges claims by runs: a table with intervals, and plots.
 
-    CLAIM is a number or a name of `testbed list claims`; all by default.
+    CLAIM is a number or a name of `testbed list claims`; C1 to C19 by default.
 
     --quick takes less than 5 minutes, the default half an hour, --full as long as it needs; it also
-    compares runs on hosts with simulated ones, as `testbed validate twins` does in 8 minutes.
+    judges `pbcast`, and `twins`, which compares runs on hosts with simulated ones.
 
     Exits with 0 when all is supported, 3 when a claim is refuted, 4 when one is inconclusive. Some
     constants are expected to be refuted: without --registered they make it 3.

@@ -1,8 +1,9 @@
 """Plays a timeline on a simulated run: the same steps, at their exact times.
 
-What differs from hosts: a partition or a link that is down swallows a datagram as it is sent, so
-none of them crosses the core (on hosts it meets the rule at its receiver's router); a host whose
-link is down does not notice (on hosts its sends fail); a slow node's queue never overflows.
+What differs from hosts: a partition, a link that is down or a router's loss swallows a datagram
+that goes to one node as it is sent, so none of them crosses the core (on hosts it meets the rule at
+its receiver's router, or at the one that loses); a host whose link is down does not notice (on
+hosts its sends fail); a slow node's queue never overflows.
 """
 
 from __future__ import annotations

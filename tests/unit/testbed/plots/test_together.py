@@ -118,11 +118,11 @@ def test_a_bar_is_of_one_time_of_the_kill_and_of_one_loss(runs: Runs) -> None:
 def test_the_central_sender_dies_between_its_copies_and_some_deliver_the_last(runs: Runs) -> None:
     one = runs("sender_dies_midway", "protocol=centralized", "repeats=1", "loss_ratio=0")
     copies = one.events[one.events["type"] == CentralizedData.TYPE]
-    assert ((copies["event"] == "send") & (copies["sequence"] == 11)).sum() == 19
+    assert ((copies["event"] == "send") & (copies["sequence"] == 11)).sum() == 10
     (row,) = table("sender_dies_midway", one).to_dict("records")
-    assert (row["last"], row["some of them"]) == pytest.approx((19 / 31, 1 / 11))
+    assert (row["last"], row["some of them"]) == pytest.approx((10 / 31, 1 / 11))
     figure = drawn("sender_dies_midway", one)
-    assert [text.get_text() for text in figure.axes[0].texts] == ["last: 61%"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["last: 32%"]
 
 
 def test_a_panel_is_of_one_tree_and_one_time_of_the_kill(runs: Runs) -> None:
