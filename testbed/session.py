@@ -32,6 +32,7 @@ from testbed.lab import attach
 from testbed.network import Network
 from testbed.network.multicast import Multicast
 from testbed.orders import Order, SessionReport
+from testbed.reckoning import Reckoning
 from testbed.rest import Rest
 from topologies.graph import Graph, Impairment
 
@@ -85,15 +86,10 @@ class Session:
         self._running: dict[int, dict[str, Any]] = {}
         self._ahead_s: dict[int, float] = {}
         self._rules: Rules | None = None
-        self.excused = 0
-        """Datagrams that found a socket full while a fault had stopped its agent."""
-        self.unplugged: set[str] = set()
-        """Hosts and routers at a link that a fault took down: what they lost was asked for."""
+        self.reckoning = Reckoning(graph)
         self.ready: set[int] = set()
         """Nodes whose agents are there and take orders."""
         self._exited: set[int] = set()
-        self._reckoned: Terms | None = None
-        self._losses: list[str] = []
         self._restless = ""
 
     def __enter__(self) -> Session:
@@ -235,20 +231,21 @@ class Session:
         Afterwards `shaping.late_ms` is of the trial alone.
         """
         self._drain()
-        self._reckon(self._terms())
+        self.reckoning.reckon(self._terms(), self._kills)
         self.shaping.late_ms()
         restless = self._restless
         yield
         self._drain()
-        self._reckoned, self.excused, self._restless = self._terms(), 0, restless
+        self._restless = restless
+        self.reckoning.forgive(self._terms())
         self.shaping.forgive()
 
     def plugged(self) -> None:
         """All links are up again: what is lost at them from now on, nobody asked to lose."""
-        if self.unplugged:
+        if self.reckoning.unplugged:
             self._drain()
-            self._reckon(self._terms())
-            self.unplugged.clear()
+            self.reckoning.reckon(self._terms(), self._kills)
+            self.reckoning.unplugged.clear()
 
     def finish(self) -> SessionReport:
         """Drains the network, ends the agents, and balances their books against the kernel's."""
@@ -258,8 +255,8 @@ class Session:
         stood = self._terms()
         agents = agent_terms(self.trace, self._kills)
         complaints = [str(each) for each in conservation.explain(self.graph, stood, agents)]
-        self._reckon(stood)
-        complaints += self._losses
+        self.reckoning.reckon(stood, self._kills)
+        complaints += self.reckoning.complaints
         complaints += self.counters.complaints() + self.shaping.complaints()
         complaints += achieved.complaints(self.shaping.by_ratio(independent=True))
         if self._restless:
@@ -392,15 +389,6 @@ class Session:
         cut = None if self._rules is None else self._rules.cut()
         places = self.net, self.graph, self.counters, self.shaping
         return terms.read(*places, cut, self.multicast)
-
-    def _reckon(self, stood: Terms) -> None:
-        """Complains of what was lost since this was last asked and nobody asked to lose."""
-        added = stood if self._reckoned is None else stood.since(self._reckoned)
-        self._losses += conservation.unasked(self.graph, added, self._kills, self.unplugged)
-        overflows = sum(host.overflows for host in added.hosts.values()) - self.excused
-        if overflows:
-            self._losses.append(f"{overflows} datagrams found the socket of their agent full")
-        self._reckoned, self.excused = stood, 0
 
     def _drain(self) -> None:
         """Waits until no link holds a packet and the datagram counts of all hosts stand still."""

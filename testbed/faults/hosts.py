@@ -195,7 +195,7 @@ class Player:
             before = self._overflowed.pop(node, None)
             self._catching_up.pop(node, None)
             if before is not None:
-                self._session.excused += self._overflows(node) - before
+                self._session.reckoning.excused += self._overflows(node) - before
 
     def _overflows(self, node: int) -> int:
         return terms.overflows(self._session.net.hosts[node].netns)
@@ -213,7 +213,7 @@ class Player:
         hosts = [self._graph.hosts[node] for node in nodes]
         if not up:
             self.unplugged |= set(nodes)
-            self._session.unplugged |= {host.name for host in hosts}
+            self._session.reckoning.unplugged |= {host.name for host in hosts}
         addresses = [host.address for host in hosts]
         ports = [(self._graph.router_of(host).name, host.subnet, host.name) for host in hosts]
         if not up and addresses:
@@ -230,7 +230,7 @@ class Player:
         """The link that joins a router to the one above it, both ends."""
         above = self._graph.router(router).parent
         assert above is not None
-        self._session.unplugged |= {router, above}
+        self._session.reckoning.unplugged |= {router, above}
         link = self._session.net.get(router).intf("up").link
         links = {(f"{above}>{router}", f"{router}>{above}"): link}
         self._switch(links, [(above, router, ""), (router, "up", "")], up)

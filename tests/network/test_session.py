@@ -167,7 +167,7 @@ def test_what_is_lost_where_a_fault_s_link_is_up_again_counts(tmp_path: Path) ->
     with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
         r1 = session.net.get("r1")
         route = r1.cmd("ip route show default").strip()
-        session.unplugged.add("r1")
+        session.reckoning.unplugged.add("r1")
         refused = []
         for run in (5, 6):
             r1.cmd("ip route del default")

@@ -15,6 +15,7 @@ from testbed.faults import Fault
 from testbed.faults.drawing import Drawing
 from testbed.faults.hosts import Player
 from testbed.faults.weather import Row
+from testbed.reckoning import Reckoning
 from testbed.session import Session
 from topologies import two_subnets
 from topologies.graph import Graph
@@ -38,7 +39,7 @@ class FakeSession(Recorder):
         super().__init__(self.said)
         self.graph = graph
         self.multicast = None
-        self.unplugged: set[str] = set()
+        self.reckoning = Reckoning(graph)
         self.ready: set[int] = set()
 
 
@@ -99,7 +100,7 @@ def test_a_full_socket_is_excused_while_its_agent_is_stopped_and_no_longer(
     fault = Fault("pause", at_s=1.0, for_s=1.0, nodes=(0,), source="any")
     graph = two_subnets.build(hosts=2)
     session: Any = FakeSession(graph)
-    session.zygote, session.excused = Recorder([]), 0
+    session.zygote = Recorder([])
     overflows = 3
     session.net = SimpleNamespace(hosts=[SimpleNamespace(netns=0)])
     monkeypatch.setattr(terms, "overflows", lambda netns: overflows)
@@ -112,11 +113,11 @@ def test_a_full_socket_is_excused_while_its_agent_is_stopped_and_no_longer(
     for at_s, so_far in ((0.5, 3), (1.01, 5), (1.5, 8), (2.01, 20), (2.04, 30), (2.06, 33)):
         now_ns, overflows = round(at_s * 1e9), so_far
         player.advance()
-        excused.append(session.excused)
+        excused.append(session.reckoning.excused)
     overflows = 90
     player.end()
     assert excused == [0, 0, 0, 0, 0, 33 - 5]
-    assert session.excused == 33 - 5
+    assert session.reckoning.excused == 33 - 5
 
 
 class Wire(Recorder):
