@@ -181,20 +181,23 @@ def _locked(partial: Path) -> int:
     while True:
         disk.make(partial)
         if (lock := _lock_of(partial)) >= 0:
-            if os.fstat(lock).st_nlink:
-                return lock
-            os.close(lock)
+            return lock
 
 
 def _lock_of(directory: Path, flags: int = 0) -> int:
-    """The lock of a directory, -1 when it is gone, or locked and `flags` say not to wait."""
+    """The lock of a directory, -1 when it is gone, or locked and `flags` say not to wait.
+
+    One that was removed while its lock was waited for is gone, whatever has its name by then.
+    """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return -1
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
     except BlockingIOError:
-        os.close(descriptor)
-        return -1
-    return descriptor
+        pass
+    os.close(descriptor)
+    return -1

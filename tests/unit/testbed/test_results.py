@@ -153,6 +153,25 @@ def test_a_results_folder_that_a_lab_covers_is_a_usage_error(folder: str) -> Non
     assert not world.covers(Path("/runs"))
 
 
+def test_who_has_the_lock_of_a_removed_directory_leaves_its_successor_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command removes what was abandoned, and a run begins, between open and lock."""
+    abandoned = tmp_path / "latency" / f"{PARTIAL}1"
+    abandoned.mkdir(parents=True)
+    lock = fcntl.flock
+
+    def late(descriptor: int, flags: int) -> None:
+        if abandoned.exists():
+            abandoned.rmdir()
+        abandoned.mkdir()
+        lock(descriptor, flags)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert results.remove_abandoned(tmp_path) == []
+    assert abandoned.is_dir()
+
+
 def test_runs_that_begin_and_clear_up_at_once_do_no_harm(tmp_path: Path) -> None:
     """As several commands in one results folder: no run loses its directory to another."""
     end = threading.Event()
