@@ -70,9 +70,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What became of `sent` datagrams of `size` bytes of payload."""
+    """What became of datagrams of `size` bytes of payload."""
 
-    sent: int
+    sent_ns: tuple[int, ...]
+    """When each was, in the order of their numbers."""
     size: int
     numbers: tuple[int, ...]
     """Of the datagrams that came, in the order of their coming."""
@@ -82,6 +83,10 @@ class Sample:
     """How many were sent in a second."""
     doubts: tuple[str, ...]
     """Why the machine was not up to it."""
+
+    @property
+    def sent(self) -> int:
+        return len(self.sent_ns)
 
 
 def placed(what: Impairment, place: Place) -> tuple[Graph, str]:
@@ -118,6 +123,7 @@ def traverse(
         applied = shaping.apply(net, graph, backend, seed)
         sender, receiver = (stamping_socket(net, name) for name in (source, "h1"))
         came: list[tuple[int, int, int]] = []
+        sent_ns: list[int] = []
         address = (str(graph.hosts[0].address), PORT)
         filling = bytes(size - 12)
         start_ns = time.monotonic_ns()
@@ -130,7 +136,8 @@ def traverse(
                 read_stamped(receiver, came)
                 if left_ns > 300_000:
                     time.sleep((left_ns - 200_000) / 1e9)
-            sender.sendto(struct.pack("=QI", time.time_ns(), number) + filling, address)
+            sent_ns.append(time.time_ns())
+            sender.sendto(struct.pack("=QI", sent_ns[-1], number) + filling, address)
             if not number % 32:
                 read_stamped(receiver, came)
         quiet_ns = time.monotonic_ns()
@@ -145,7 +152,7 @@ def traverse(
             doubts.append(f"packets left {late:.1f} ms late at p99, limit {late_ms:g} ms")
         applied.close()
     return Sample(
-        count,
+        tuple(sent_ns),
         size,
         tuple(number for number, _, _ in came),
         tuple(late / 1e6 for _, late, _ in came),
@@ -311,23 +318,40 @@ def of_rate(run: Run, count: int, queue_packets: int | None = None) -> list[Figu
     """10 Mbit/s that are offered twice as much; 1% is what a timer of 0.1 ms costs.
 
     With a limit of packets the queue is full most of the time; what it drops must take nothing of
-    the rate.
+    the rate. Asked for is what a link of that rate makes of the times at which they were sent: a
+    sender that is held up for longer than the queue lasts leaves the link with nothing to do.
     """
     size = 1000
     frame = size + HEADERS + FRAME_BYTES
     what = Impairment(rate_mbit=10, queue_packets=queue_packets)
     sample = run.paced(what, count, 20e6 / 8 / frame, size)
-    took_ns = sample.came_ns[-1] - sample.came_ns[0]
-    measured = (len(sample.came_ns) - 1) * frame * 8e3 / took_ns
+    asked, measured = (
+        (len(times_ns) - 1) * frame * 8e3 / (times_ns[-1] - times_ns[0])
+        for times_ns in (let_go(sample.sent_ns, frame * 8e3 / 10, queue_packets), sample.came_ns)
+    )
     name = f"rate, queue of {queue_packets} (Mbit/s)" if queue_packets else "rate (Mbit/s)"
-    return [Figure(name, 10, measured, measured * 0.99, measured * 1.01, sample.sent)]
+    return [Figure(name, asked, measured, measured * 0.99, measured * 1.01, sample.sent)]
+
+
+def let_go(sent_ns: Sequence[int], each_ns: float, most: int | None) -> list[float]:
+    """When a link has sent on each of the packets that it takes, one of them in `each_ns`.
+
+    It holds `most` of them, the one that it is sending among them.
+    """
+    times_ns: list[float] = []
+    for at_ns in sent_ns:
+        if most is None or len(times_ns) < most or times_ns[-most] <= at_ns:
+            times_ns.append(max(at_ns, times_ns[-1] if times_ns else at_ns) + each_ns)
+    return times_ns
 
 
 def of_limit(run: Run) -> list[Figure]:
     """50 datagrams in the 83 ms of one, where 10 are held; a bridge's report may take a place."""
-    sample = run.paced(Impairment(rate_mbit=0.1, queue_packets=10), 50, 1_000, 1000)
+    size, most = 1000, 10
+    sample = run.paced(Impairment(rate_mbit=0.1, queue_packets=most), 50, 1_000, size)
     through = len(sample.numbers)
-    return [Figure("through a queue of 10", 10, through, through, through + 1, 50)]
+    asked = len(let_go(sample.sent_ns, (size + HEADERS + FRAME_BYTES) * 8e3 / 0.1, most))
+    return [Figure("through a queue of 10", asked, through, through, through + 1, 50)]
 
 
 class Run:
