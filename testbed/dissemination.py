@@ -36,9 +36,6 @@ class Dissemination:
         self._active: dict[int, Replicate] = {}
         self._has: dict[int, set[int]] = {}
         self._complete_ns: dict[int, int] = {}
-        self._correct: dict[int, set[int]] = {}
-        """The correct nodes by the source whose side counts, until a step changes them."""
-        self._changes = 0
 
     def play(self, start: Callable[[list[Replicate]], None], over: Callable[[int], None]) -> None:
         """Runs the batch to its end.
@@ -76,7 +73,6 @@ class Dissemination:
         for run, node in self._session.infections(max(0.0, min(patience_s, PATIENCE_S))):
             if run in self._active:
                 self._has[run].add(node)
-                self._active[run].infected = len(self._has[run])
                 fraction = len(self._has[run]) / self._nodes
                 self.player.playback.reached(fraction, self.player.seconds())
         for death in self._session.deaths():
@@ -88,7 +84,7 @@ class Dissemination:
         now_ns = time.monotonic_ns()
         ended = []
         for run, replicate in self._active.items():
-            mine = self._correct_beside(self._batch.source(replicate))
+            mine = self.player.state.correct(self._batch.source(replicate))
             whole = not self.player.playback.returning and mine <= self._has[run]
             if whole:
                 self._complete_ns.setdefault(run, now_ns)
@@ -106,12 +102,3 @@ class Dissemination:
                 del self._active[run], self._has[run]
                 self._complete_ns.pop(run, None)
         return len(ended)
-
-    def _correct_beside(self, source: int) -> set[int]:
-        """Asked for every run at every report: at 64 nodes to find it anew takes 30 us a source."""
-        if self._changes != self.player.changes:
-            self._changes = self.player.changes
-            self._correct.clear()
-        if source not in self._correct:
-            self._correct[source] = self.player.state.correct(source)
-        return self._correct[source]

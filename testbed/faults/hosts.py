@@ -41,8 +41,6 @@ class Player:
         """The nodes whose link was down for a while."""
         self.late = ""
         """That a step came too late for a run to be one under these faults, if it did."""
-        self.changes = 0
-        """How often `state` has changed."""
         self.start_ns = 0
         """Of the runs that start together, or of the first; 0 until it is known."""
         self._session = session
@@ -126,7 +124,6 @@ class Player:
         for step in steps:
             began_ns = time.monotonic_ns()
             changed = self.state.apply(step)
-            self.changes += 1
             nodes = tuple(key for key in changed if isinstance(key, int))
             if step.do in ("cut", "join", "lossy", "clear"):
                 for fault in nodes:
@@ -185,9 +182,7 @@ class Player:
 
     def _resume(self, nodes: Sequence[int]) -> None:
         self._signal(nodes, signal.SIGCONT)
-        self._excuse(nodes)
-        until_ns = time.monotonic_ns() + self._catch_up_ns
-        self._catching_up |= dict.fromkeys(nodes, until_ns)
+        self._catching_up |= dict.fromkeys(nodes, self._excuse(nodes))
 
     def _excuse_overflows(self, nodes: Iterable[int]) -> None:
         """Those since the nodes were stopped: they have worked off their queues, or are dead."""
@@ -204,9 +199,11 @@ class Player:
         for node in nodes:
             self._session.zygote.kill(node, number)
 
-    def _excuse(self, nodes: Sequence[int]) -> None:
+    def _excuse(self, nodes: Sequence[int]) -> int:
+        """Notes the windows of nodes that go on; returns when they end."""
         until_ns = time.monotonic_ns() + self._catch_up_ns
         self.windows += [Window(node, self._since[node], until_ns) for node in nodes]
+        return until_ns
 
     def _links(self, nodes: Sequence[int], *, up: bool) -> None:
         """The hosts' own links, both ends."""

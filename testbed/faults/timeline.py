@@ -86,6 +86,8 @@ class State:
         """The side of each node, by the partition's fault or the router whose link is down."""
         self._parting: list[list[int]] = []
         """Of these, those in force."""
+        self._correct: dict[int, frozenset[int]] = {}
+        """What `correct` has found since the last step."""
 
     @property
     def dead(self) -> set[int]:
@@ -129,21 +131,26 @@ class State:
         else:
             return step.nodes
         self._parting = self._parted_by(self._held["down"])
+        self._correct.clear()
         return changed
 
     def parted(self, a: int, b: int) -> bool:
         """Whether no datagram of one reaches the other now."""
         return _parted(a, b, self._held["down"], self._parting)
 
-    def correct(self, source: int) -> set[int]:
+    def correct(self, source: int) -> frozenset[int]:
         """The nodes that are up and that the source reaches: those that a run must reach.
 
-        A link that flaps is there, whoever's turn it is.
+        A link that flaps is there, whoever's turn it is. Drivers ask at every report of an agent.
         """
-        down = self._lasting("down")
-        parting = self._parted_by(down)
-        up = set(range(self.nodes)) - self.failed
-        return {node for node in up if not _parted(source, node, down, parting)}
+        if source not in self._correct:
+            down = self._lasting("down")
+            parting = self._parted_by(down)
+            up = set(range(self.nodes)) - self.failed
+            self._correct[source] = frozenset(
+                node for node in up if not _parted(source, node, down, parting)
+            )
+        return self._correct[source]
 
     def _take(self, step: Step, held: dict[Key, set[int]]) -> tuple[Key, ...]:
         keys = self._keys(step)
