@@ -36,7 +36,6 @@ class Replicate:
     start_ns: int = 0
     """When its first multicast is due: after the protocol's warm-up."""
     stop_ns: int = 0
-    infected: int = 0
     settled: set[int] = field(default_factory=set)
     """Nodes that have delivered or declared lost all of a stream."""
     faulty: frozenset[int] = frozenset()

@@ -125,7 +125,6 @@ class EventSimulation:
     def _end(self, replicate: Replicate, simulation: Simulation) -> None:
         simulation.stop()
         replicate.stop_ns = simulation.now_ns
-        replicate.infected = simulation.infected
         replicate.reasons += simulation.failures
         records, hosts = simulation.recorder.finish()
         self._records.append(records)
