@@ -7,10 +7,10 @@
 
 A row sets the fields of `topologies.impairments` that it names on a class of links, at a time since
 its fault began; an empty field stays what it was, and `none` lifts a rate, a queue's limit and
-bursts. `access` is the links between hosts and their
-routers, `core` those of two routers, in both directions; with `_up` only the direction from the
-hosts to the core, with `_down` only the other. A single port is "h3" (into the host), "h3>" (out of
-it) or "r1>r0". What is under way when a row comes keeps its time.
+bursts. `access` is the links between hosts and their routers, `core` those of two routers, in both
+directions; with `_up` only the direction from the hosts to the core, with `_down` only the other. A
+single port is "h3" (into the host), "h3>" (out of it) or "r1>r0". What is under way when a row
+comes keeps its time.
 """
 
 from __future__ import annotations

@@ -120,16 +120,10 @@ def types(tables: Sequence[RunTables]) -> pd.DataFrame:
         for cell, mine in runs.groupby("cell"):
             own = batches[batches["cell"] == cell]["batch"]
             whole, part = (each["run"].isin(mine["run"]).sum() for each in (sent, before_last))
-            seen = {
-                "core": core[core["batch"].isin(own)].groupby("type")["per_multicast"].mean(),
-                **{
-                    place: counts / np.where(counts.index.isin(data), whole, part)
-                    for place, counts in (
-                        ("sender sends", _by_type(sends, mine)),
-                        ("sender hears", _by_type(heard, mine)),
-                    )
-                },
-            }
+            seen = {"core": core[core["batch"].isin(own)].groupby("type")["per_multicast"].mean()}
+            for place, at_sender in (("sender sends", sends), ("sender hears", heard)):
+                counts = _by_type(at_sender, mine)
+                seen[place] = counts / np.where(counts.index.isin(data), whole, part)
             rows += [
                 {name: mine.iloc[0][name] for name in ARM}
                 | {"place": place, "type": names.get(str(kind), str(kind)), "data": kind in data}
