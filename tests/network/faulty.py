@@ -54,6 +54,11 @@ def span(step: dict[str, object]) -> tuple[int, int]:
     return began_ns, began_ns + int(str(step["took_ns"]))
 
 
+def signalled(step: dict[str, object]) -> int:
+    """When the signal of a step has arrived: the zygote sends it, and has a tenth of a round."""
+    return span(step)[1] + 40_000_000
+
+
 def voided_for(tables: RunTables, hit: Collection[int]) -> set[int]:
     """The runs that are voided though all was on time but the nodes that were hit.
 

@@ -13,7 +13,7 @@ from testbed import experiment, results
 from testbed.emulation import emulate
 from testbed.progress import Progress
 from testbed.simulation import simulate
-from tests.network.faulty import FILE, busy, fault, heard, run, span, steps
+from tests.network.faulty import FILE, busy, fault, heard, run, signalled, span, steps
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
 
@@ -36,17 +36,17 @@ def test_restart_resume_link_up_and_heal_end_what_other_faults_began(tmp_path: P
     ]
     tables = run(tmp_path, "".join(begin + end), linger=2)
     assert tables.health["unexplained"] == []
-    done_ns = {step["fault"]: span(step)[1] for step in steps(tables)[:5]}
+    begun = {step["fault"]: step for step in steps(tables)[:5]}
     ended_ns = {int(str(step["fault"])) - 5: span(step)[0] for step in steps(tables)[5:]}
     for node, number in ((1, 0), (2, 1)):
-        signalled_s = done_ns[number] / 1e9 + 0.04  # the zygote sends the signal
-        assert busy(tables, node, signalled_s, ended_ns[number] / 1e9).empty, node
+        began_s = signalled(begun[number]) / 1e9
+        assert busy(tables, node, began_s, ended_ns[number] / 1e9).empty, node
         assert not busy(tables, node, 2.4, 4.0).empty, node
     mine = heard(tables)
     across = mine["host"].floordiv(4) != mine["peer"].floordiv(4)
     for number, which in ((2, mine["host"] == 3), (3, across), (4, mine["host"] == 4)):
         came_ns = mine.loc[which, "came_ns"]
-        assert not came_ns.between(done_ns[number], ended_ns[number]).any(), number
+        assert not came_ns.between(span(begun[number])[1], ended_ns[number]).any(), number
         assert (came_ns > ended_ns[number]).any(), number
     assert (tables.runs["survivors"] == 8).all()
 
@@ -72,7 +72,7 @@ def test_faults_that_come_and_go_do_not_undo_those_that_last(tmp_path: Path) -> 
         last = [step for step in steps(tables) if step["nodes"] == [node]][-1]
         assert last["do"] == end, "nothing is done to it afterwards"
         mine_ns = hearing.loc[hearing["host"] == node, "came_ns"]
-        assert mine_ns.max() < span(last)[1] + 0.04e9
+        assert mine_ns.max() < signalled(last)
     assert hearing["came_ns"].max() > 2.5e9
 
 

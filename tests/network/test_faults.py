@@ -13,7 +13,7 @@ from testbed.metrics import per_run
 from testbed.progress import Progress
 from testbed.simulation import simulate
 from testbed.tables import RunTables
-from tests.network.faulty import FILE, busy, fault, heard, run, span, steps, voided_for
+from tests.network.faulty import FILE, busy, fault, heard, run, signalled, span, steps, voided_for
 from topologies import two_subnets
 
 pytestmark = [pytest.mark.network, pytest.mark.in_lab]
@@ -59,8 +59,7 @@ def test_a_stopped_agent_is_silent_and_its_lateness_is_excused(tmp_path: Path) -
     tables = run(tmp_path, fault(kind="pause", at_round=3, nodes=[1], for_rounds=3), linger=8)
     assert tables.health["unexplained"] == []
     pause, resume = steps(tables)
-    signalled_s = span(pause)[1] / 1e9 + 0.04  # the zygote sends the signal
-    assert busy(tables, 1, signalled_s, span(resume)[0] / 1e9).empty
+    assert busy(tables, 1, signalled(pause) / 1e9, span(resume)[0] / 1e9).empty
     ticks = tables.events[(tables.events["host"] == 1) & (tables.events["event"] == "tick")]
     assert ticks["value"].max() > 0.6e9, "it serves what it has missed"
     assert not voided_for(tables, [1]), list(tables.runs["reasons"])

@@ -7,7 +7,6 @@ import re
 import signal
 import time
 from collections import Counter
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,45 +141,47 @@ def test_what_a_router_refuses_is_explained_and_complained_of(tmp_path: Path) ->
     )
 
 
+def refuse(session: Session, run: int) -> None:
+    """Has r1 refuse what goes to the other subnet in a run."""
+    r1 = session.net.get("r1")
+    route = r1.cmd("ip route show default").strip()
+    r1.cmd("ip route del default")
+    session.start([order(run)])
+    session.wait_until(time.monotonic() + 0.5)
+    session.stop([run])
+    session.quieten()
+    r1.cmd(f"ip route add {route}")
+
+
+def refused(session: Session) -> int:
+    return session._terms().routers["r1"].refused
+
+
 def test_what_is_lost_in_a_trial_does_not_count_and_what_was_lost_before_it_does(
     tmp_path: Path,
 ) -> None:
     with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
-        r1 = session.net.get("r1")
-        route = r1.cmd("ip route show default").strip()
-        refused = []
-        for run, context in ((3, nullcontext()), (4, session.trial())):
-            with context:
-                r1.cmd("ip route del default")
-                session.start([order(run)])
-                session.wait_until(time.monotonic() + 0.5)
-                session.stop([run])
-                session.quieten()
-                r1.cmd(f"ip route add {route}")
-            refused.append(session._terms().routers["r1"].refused)
+        refuse(session, 3)
+        before = refused(session)
+        with session.trial():
+            refuse(session, 4)
+        assert 0 < before < refused(session)
         (complaint,) = session.finish().complaints
-    assert 0 < refused[0] < refused[1]
-    assert complaint.startswith(f"s1 to r1: {refused[0]} datagrams were lost")
+    assert complaint.startswith(f"s1 to r1: {before} datagrams were lost")
 
 
 def test_what_is_lost_where_a_fault_s_link_is_up_again_counts(tmp_path: Path) -> None:
     with Session(two_subnets.build(hosts=4), ["push"], tmp_path) as session:
-        r1 = session.net.get("r1")
-        route = r1.cmd("ip route show default").strip()
         session.reckoning.unplugged.add("r1")
-        refused = []
-        for run in (5, 6):
-            r1.cmd("ip route del default")
-            session.start([order(run)])
-            session.wait_until(time.monotonic() + 0.5)
-            session.stop([run])
-            session.quieten()
-            r1.cmd(f"ip route add {route}")
-            session.plugged()
-            refused.append(session._terms().routers["r1"].refused)
+        refuse(session, 5)
+        session.plugged()
+        before = refused(session)
+        refuse(session, 6)
+        session.plugged()
+        after = refused(session)
         (complaint,) = session.finish().complaints
-    assert 0 < refused[0] < refused[1]
-    assert complaint.startswith(f"s1 to r1: {refused[1] - refused[0]} datagrams were lost")
+    assert 0 < before < after
+    assert complaint.startswith(f"s1 to r1: {after - before} datagrams were lost")
 
 
 def test_a_queue_process_that_dies_voids_the_run(tmp_path: Path) -> None:
